@@ -1,0 +1,187 @@
+"""Pictures and tables: stable bytes, alternative text, colours for light and dark, readable."""
+
+import re
+import subprocess
+import sys
+import urllib.parse
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from lmcourse import plots
+
+TEXTS = {"alt": 'A "line" <falls>.', "caption": "Loss & steps."}
+CHAIN = [[0, 0.75, 0.25], [0.5, 0.5, 0], [1, 0, 0]]
+
+MAKERS = {
+    "figure": lambda: plots.figure(columns=2, **TEXTS),
+    "lines": lambda: plots.lines(
+        [1, 2, 3],
+        {"a": [[3.0, 3.5], [2.0, 2.25], [1.0, 1.5]], "b": [1, 2, 3]},
+        x_label="order",
+        y_label="bits",
+        floor=0.5,
+        floor_label="entropy",
+        **TEXTS,
+    ),
+    "bars": lambda: plots.bars(
+        {"a": 3.0, "b": [1.0, 1.5]}, value_label="bits", floor=0.5, floor_label="entropy", **TEXTS
+    ),
+    "heat_map": lambda: plots.heat_map(CHAIN, ["a", "b", "c"], ["long name", "b", "c"], **TEXTS),
+    "transition_graph": lambda: plots.transition_graph(["<s>", "b", "c"], CHAIN, **TEXTS),
+}
+each_kind = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+
+
+@each_kind
+def test_the_same_numbers_give_the_same_bytes(make):
+    picture = make()
+    assert picture._repr_html_() == picture._repr_html_() == make()._repr_html_()
+
+
+def test_bytes_do_not_depend_on_the_process():
+    code = (
+        "from lmcourse import plots\n"
+        "p = plots.bars({'a': 1.0}, value_label='x', alt='a', caption='c', floor=0.5)\n"
+        "import hashlib; print(hashlib.sha256(p._repr_html_().encode()).hexdigest())"
+    )
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(runs) == 1 and runs != {""}
+
+
+@each_kind
+def test_alternative_text_and_caption_stand_in_the_output(make):
+    html = make()._repr_html_()
+    assert 'alt="A &quot;line&quot; &lt;falls&gt;."' in html
+    assert "<figcaption>Loss &amp; steps.</figcaption>" in html
+    assert repr(make()) == 'Figure: Loss & steps. [A "line" <falls>.]'
+
+
+@each_kind
+def test_the_address_holds_valid_svg_without_outside_parts(make):
+    picture = make()
+    address = re.search(r'src="data:image/svg\+xml,([^"]*)"', picture._repr_html_()).group(1)
+    assert address.isascii()
+    svg = urllib.parse.unquote(address)
+    root = ElementTree.fromstring(svg)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert picture_texts(svg) == picture_texts(picture.svg())
+    assert set(re.findall(r"https?://([^/\"']+)", svg)) == {"www.w3.org"}  # names, no addresses
+    assert len(picture._repr_html_()) < 40_000
+
+
+def picture_texts(svg):
+    return [node.text for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("}text")]
+
+
+@each_kind
+def test_every_colour_has_a_dark_form(make):
+    drawn = make().svg()
+    drawn = drawn[: drawn.index("<style>")] + drawn[drawn.index("</style>") :]
+    assert re.findall(r"#[0-9a-fA-F]{6}\b", drawn) == []
+    assert "DejaVu" not in drawn
+
+
+def test_numbers_in_texts_keep_their_digits():
+    svg = plots.heat_map([[0.5, 1.0]], ["a"], ["b", "c"], digits=3, **TEXTS).svg()
+    assert {"0.500", "1.000"} <= set(picture_texts(svg))
+    coordinates = re.findall(r" d=\"([^\"]*)\"", svg)
+    assert not any(re.search(r"\d\.\d{3}", path) for path in coordinates)
+
+
+def test_what_is_drawn_later_counts():
+    picture = plots.figure(**TEXTS)
+    before = picture.svg()
+    picture.ax.text(0.5, 0.5, "added")
+    assert "added" in picture.svg() and "added" not in before
+
+
+def luminance(colour):
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return np.dot(linear, [0.2126, 0.7152, 0.0722])
+
+
+def contrast(one, other):
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def blend(colour, background, opacity):
+    pairs = [(int(colour[i : i + 2], 16), int(background[i : i + 2], 16)) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(opacity * c + (1 - opacity) * b):02x}" for c, b in pairs)
+
+
+@pytest.mark.parametrize("side", [0, 1], ids=["light", "dark"])
+def test_contrast_is_enough_to_read(side):
+    colours = {name: pair[side] for name, pair in plots.PALETTE.items()}
+    for name, colour in colours.items():
+        if name not in ("background", "grid"):
+            assert contrast(colour, colours["background"]) >= 4.5, name
+    darkest = blend(colours["blue"], colours["background"], plots.SHADE)
+    assert contrast(colours["ink"], darkest) >= 4.5
+
+
+def test_layers_follow_the_steps_from_the_first_token():
+    places = plots.layers(["a", "b", "c", "d"], np.array(CHAIN + [[0, 0, 0]]) @ np.eye(3, 4))
+    assert places["a"][0] == 0.0
+    assert places["b"][0] == places["c"][0] == 1.0
+    assert len(set(places.values())) == 4
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: plots.figure(alt=" ", caption="c"), "alternative text"),
+        (lambda: plots.figure(alt="a", caption=""), "caption=''"),
+        (lambda: plots.bars({}, value_label="x", **TEXTS), "at least one bar"),
+        (
+            lambda: plots.lines([1, 2], {"a": [1]}, x_label="x", y_label="y", **TEXTS),
+            "'a' has 1 points, x has 2",
+        ),
+        (lambda: plots.heat_map([[1.0]], ["a", "b"], ["c"], **TEXTS), r"shape \(1, 1\)"),
+        (lambda: plots.heat_map([[-1.0]], ["a"], ["c"], **TEXTS), "smallest number is -1"),
+        (lambda: plots.transition_graph(["a"], CHAIN, **TEXTS), "there are 1 tokens"),
+        (
+            lambda: plots.transition_graph(["a"], [[1]], positions={"b": (0, 0)}, **TEXTS),
+            r"no position for \['a'\]",
+        ),
+        (lambda: plots.table([], caption="c"), "at least one row"),
+        (lambda: plots.table([{"a": 1}], caption=""), "has a caption"),
+        (lambda: plots.table([{"a": 1}, {"b": 1}], caption="c"), "the first has"),
+        (lambda: plots.table([{"a": "x"}], caption="c", highlight={"a": "min"}), "column of"),
+        (lambda: plots.table([{"a": 1}], caption="c", highlight={"a": "best"}), '"min" or "max"'),
+    ],
+)
+def test_wrong_use_is_told(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_table_rounds_and_marks_its_best():
+    rows = [
+        {"model": "a<b", "bits": 2.0004, "n": 12345},
+        {"model": "c", "bits": 2.0001, "n": None},
+        {"model": "d", "bits": 3, "n": -0.0001},
+    ]
+    shown = plots.table(
+        rows, caption="B & C.", digits={"bits": 3, "n": 1}, highlight={"bits": "min"}
+    )
+    html = shown._repr_html_()
+    root = ElementTree.fromstring(html)
+    assert root.find("caption").text == "B & C."
+    assert [cell.get("scope") for cell in root.iter("th")] == ["col"] * 3 + ["row"] * 3
+    assert [cell.text for cell in root.iter("strong")] == ["2.000", "2.000"]  # equal as shown
+    assert [cell.text for cell in root.iter("td")][1::2] == ["12,345", None, "0.0"]
+    assert repr(shown).splitlines()[1] == "model   bits       n"
+
+
+def test_spread_is_the_sample_standard_deviation():
+    assert plots.spread([1.0, 3.0], digits=2) == "2.00 ± 1.41"
+    assert plots.spread(2.0, digits=1) == "2.0 ± 0.0"
