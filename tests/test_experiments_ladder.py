@@ -1,0 +1,43 @@
+"""The rivals of the ladder are what they are said to be."""
+
+import pytest
+import torch
+
+from lmcourse.experiments.ladder import RIVALS, _batches, _warm_up_and_cosine
+
+VOCAB_SIZE = 104
+
+
+@pytest.fixture(params=RIVALS)
+def rival(request):
+    torch.manual_seed(0)
+    return RIVALS[request.param][0](VOCAB_SIZE)
+
+
+def test_about_120_000_parameters(rival):
+    assert 110_000 < sum(p.numel() for p in rival.parameters()) < 125_000
+
+
+def test_the_future_does_not_change_the_past(rival):
+    rival.eval()
+    before, after = torch.randint(2, VOCAB_SIZE, (2, 3, 11)).unbind()
+    after[:, :7] = before[:, :7]
+    torch.testing.assert_close(rival(before)[:, :7], rival(after)[:, :7])
+    assert not torch.allclose(rival(before)[:, 7:], rival(after)[:, 7:])
+
+
+def test_an_epoch_of_batches_holds_every_sentence_once():
+    sentences = [[0, *[2] * (i % 13), 1] for i in range(4096)]
+    for i, sentence in enumerate(sentences):
+        sentence.insert(1, i)
+    batches = _batches(sentences, torch.Generator().manual_seed(0))
+    for _ in range(2):
+        epoch = [next(batches) for _ in range(64)]
+        assert sorted(s[1] for batch in epoch for s in batch) == list(range(4096))
+    spread = [max(map(len, batch)) - min(map(len, batch)) for batch in epoch]
+    assert max(spread) <= 1
+
+
+def test_the_learning_rate_rises_and_falls():
+    factors = [_warm_up_and_cosine(step) for step in (0, 199, 1_000, 4_999)]
+    assert factors[0] < factors[2] < factors[1] and factors[3] < 1e-3
