@@ -1,0 +1,259 @@
+// What the widgets share: building elements, random numbers, numbers as text, kept progress.
+// Text from the reader or from Python only ever becomes a text node, never HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function build(node, attributes, children) {
+  for (const [key, value] of Object.entries(attributes ?? {})) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+    else if (key === "value" || key === "checked" || key === "disabled") node[key] = value;
+    else node.setAttribute(key, value === true ? "" : value);
+  }
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+/** An HTML element: h("button", { onclick: f, class: "primary" }, "Step"). */
+export function h(tag, attributes, ...children) {
+  return build(document.createElement(tag), attributes, children);
+}
+
+/** An SVG element. */
+export function s(tag, attributes, ...children) {
+  return build(document.createElementNS(SVG, tag), attributes, children);
+}
+
+let lastId = 0;
+/** An id that no other element of this page has. */
+export function newId() {
+  lastId += 1;
+  return `lmcourse-${lastId}-${Math.floor(performance.now())}`;
+}
+
+/** The frame of a widget: a named group with a heading line. */
+export function frame(el, title, subtitle) {
+  const id = newId();
+  const root = h(
+    "div",
+    { class: "lmcourse", role: "group", "aria-labelledby": id },
+    h("p", { class: "lc-title", id }, title),
+    subtitle ? h("p", { class: "lc-subtitle" }, subtitle) : null,
+  );
+  el.replaceChildren(root);
+  return root;
+}
+
+/** A paragraph that a screen reader reads out when its text changes. */
+export function live(className = "lc-note") {
+  const node = h("p", { class: className, role: "status", "aria-live": "polite" });
+  return {
+    node,
+    say(...parts) {
+      if (node.textContent !== parts.join("")) node.replaceChildren(...parts);
+    },
+  };
+}
+
+/**
+ * A small part of Markdown as elements: paragraphs, lists with "- " or "1. ", fenced code, `code`,
+ * **bold**, *italic* and $maths$. Everything else stays the text it is.
+ */
+export function prose(text) {
+  const blocks = [];
+  const lines = String(text).split("\n");
+  while (lines.length) {
+    const line = lines.shift();
+    if (!line.trim()) continue;
+    if (line.trim().startsWith("```")) {
+      const code = [];
+      while (lines.length && !lines[0].trim().startsWith("```")) code.push(lines.shift());
+      lines.shift();
+      blocks.push(h("pre", { tabindex: 0 }, h("code", {}, code.join("\n"))));
+      continue;
+    }
+    const item = /^\s*([-*]|\d+\.)\s+/;
+    const part = [line];
+    while (lines.length && lines[0].trim() && !lines[0].trim().startsWith("```")) part.push(lines.shift());
+    if (!item.test(line)) {
+      blocks.push(h("p", {}, inline(part.join(" "))));
+      continue;
+    }
+    const items = [];
+    for (const entry of part) {
+      if (item.test(entry)) items.push(entry.replace(item, ""));
+      else items.push(`${items.pop()} ${entry.trim()}`);
+    }
+    blocks.push(h(/^\s*\d/.test(line) ? "ol" : "ul", {}, items.map((entry) => h("li", {}, inline(entry)))));
+  }
+  return blocks;
+}
+
+/** One line of text with `code`, **bold**, *italic*, $maths$ and $$displayed maths$$. */
+export function inline(text) {
+  return String(text)
+    .split(/(`[^`]+`|\$\$[^$]+\$\$|\$[^$\s](?:[^$]*[^$\s])?\$|\*\*[^*]+\*\*|\*[^*\s](?:[^*]*[^*\s])?\*)/)
+    .filter((part) => part)
+    .map((part) => {
+      if (/^`.+`$/.test(part)) return h("code", {}, part.slice(1, -1));
+      if (/^\$\$.+\$\$$/.test(part)) return maths(part.slice(2, -2), true);
+      if (/^\$.+\$$/.test(part)) return maths(part.slice(1, -1), false);
+      if (/^\*\*.+\*\*$/.test(part)) return h("strong", {}, inline(part.slice(2, -2)));
+      if (/^\*.+\*$/.test(part)) return h("em", {}, inline(part.slice(1, -1)));
+      return part;
+    });
+}
+
+const SYMBOLS = {
+  alpha: "α", beta: "β", gamma: "γ", delta: "δ", epsilon: "ε", lambda: "λ", mu: "μ", pi: "π", sigma: "σ", theta: "θ", tau: "τ",
+  sum: "∑", prod: "∏", le: "≤", leq: "≤", ge: "≥", geq: "≥", ne: "≠", neq: "≠", approx: "≈", cdot: "·", times: "×", mid: "|",
+  to: "→", infty: "∞", in: "∈", dots: "…", ldots: "…", cdots: "⋯", lfloor: "⌊", rfloor: "⌋", lvert: "|", rvert: "|", pm: "±",
+};
+const SPACES = { ",": "0.17em", ":": "0.22em", ";": "0.28em", quad: "1em", "!": "0", " ": "0.25em" };
+
+/** A formula of the small TeX that the exercises use, as MathML, which every browser draws. */
+export function maths(tex, display) {
+  const MATHML = "http://www.w3.org/1998/Math/MathML";
+  const m = (tag, attributes, ...children) => build(document.createElementNS(MATHML, tag), attributes, children);
+  const tokens = tex.match(/\\[a-zA-Z]+|\\.|\d+(?:\.\d+)?|\S/g) ?? [];
+  const group = () => {
+    if (tokens[0] !== "{") return atom();
+    tokens.shift();
+    const row = m("mrow", {}, ...sequence());
+    tokens.shift();
+    return row;
+  };
+  const raw = () => {
+    // The text of a \text{...} group: its words were split, so its letters are joined again.
+    let words = "";
+    if (tokens[0] === "{") tokens.shift();
+    while (tokens.length && tokens[0] !== "}") words += tokens.shift();
+    tokens.shift();
+    return words;
+  };
+  function atom() {
+    const token = tokens.shift() ?? "";
+    if (/^\d/.test(token)) return m("mn", {}, token);
+    if (/^[a-zA-Z]$/.test(token)) return m("mi", {}, token);
+    if (token.startsWith("\\")) {
+      const name = token.slice(1);
+      if (name === "frac") return m("mfrac", {}, group(), group());
+      if (name === "sqrt") return m("msqrt", {}, group());
+      if (["text", "mathrm", "operatorname", "mathbf"].includes(name)) return m("mtext", {}, raw());
+      if (["left", "right", "bigl", "bigr", "displaystyle"].includes(name)) return tokens.length ? atom() : m("mrow", {});
+      if (name in SPACES) return m("mspace", { width: SPACES[name] });
+      if (name in SYMBOLS) return m(/[α-ω]/.test(SYMBOLS[name]) ? "mi" : "mo", {}, SYMBOLS[name]);
+      return m("mi", {}, name); // log, exp, max, ... and anything unknown, by its name
+    }
+    return m("mo", {}, token === "-" ? "−" : token);
+  }
+  function sequence() {
+    const row = [];
+    while (tokens.length && tokens[0] !== "}") {
+      const big = ["\\sum", "\\prod"].includes(tokens[0]);
+      const base = tokens[0] === "{" ? group() : atom();
+      let low = null;
+      let high = null;
+      while (tokens[0] === "_" || tokens[0] === "^") {
+        if (tokens.shift() === "_") low = group();
+        else high = group();
+      }
+      const under = big && display;
+      if (low && high) row.push(m(under ? "munderover" : "msubsup", {}, base, low, high));
+      else if (low) row.push(m(under ? "munder" : "msub", {}, base, low));
+      else if (high) row.push(m(under ? "mover" : "msup", {}, base, high));
+      else row.push(base);
+    }
+    return row;
+  }
+  return m("math", { display: display ? "block" : "inline" }, m("mrow", {}, ...sequence()));
+}
+
+/**
+ * Uniform random numbers in [0, 1) from a seed, the same in every browser:
+ * a 32-bit counter passed through a bit mixer (integer arithmetic only).
+ */
+export function random(seed) {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x9e3779b9) >>> 0;
+    let bits = state;
+    bits = Math.imul(bits ^ (bits >>> 16), 0x21f0aaad);
+    bits = Math.imul(bits ^ (bits >>> 15), 0x735a2d97);
+    return ((bits ^ (bits >>> 15)) >>> 0) / 4294967296;
+  };
+}
+
+/** Index drawn with the given weights; `uniform` lies in [0, 1). */
+export function draw(weights, uniform) {
+  let left = uniform * weights.reduce((sum, weight) => sum + weight, 0);
+  for (let index = 0; index < weights.length; index += 1) {
+    left -= weights[index];
+    if (left < 0) return index;
+  }
+  return weights.findLastIndex((weight) => weight > 0);
+}
+
+/** A number with a few digits: 0, 1, 0.333, 0.00012, 3.2 × 10⁻⁷. */
+export function digits(value, places = 3) {
+  if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
+  if (value === 0 || Number.isInteger(value)) return String(value).replace("-", "−");
+  if (Math.abs(value) >= 1e-3) return String(Number(value.toPrecision(places))).replace("-", "−");
+  const [mantissa, exponent] = value.toExponential(1).split("e");
+  const raised = [...exponent.replace("+", "")].map((c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)]);
+  return `${mantissa.replace("-", "−")} × 10${raised.join("")}`;
+}
+
+/** "1 arrow", "2 arrows". */
+export function plural(count, word, many = `${word}s`) {
+  return `${count} ${count === 1 ? word : many}`;
+}
+
+/** Sets a trait of the model and sends it to Python where there is one. */
+export function put(model, changes) {
+  for (const [key, value] of Object.entries(changes)) model.set(key, value);
+  model.save_changes();
+}
+
+/**
+ * Whether an exercise is done. Under a kernel it is the trait `done`, which Python keeps in a file;
+ * in the published page, where the stored state lacks it, the browser keeps it.
+ */
+export function keeper(model) {
+  const key = `lmcourse:${model.get("exercise").name}`;
+  const kernel = model.get("done") !== undefined;
+  return {
+    read() {
+      if (kernel) return model.get("done");
+      try {
+        return localStorage.getItem(key) === "done";
+      } catch {
+        return false;
+      }
+    },
+    write(done) {
+      if (kernel) return put(model, { done });
+      try {
+        if (done) localStorage.setItem(key, "done");
+        else localStorage.removeItem(key);
+      } catch {
+        // Private browsing or a full store: nothing is kept.
+      }
+      return undefined;
+    },
+  };
+}
+
+/** The head of a card: kind, title, minutes, difficulty, and whether it is done. */
+export function cardHead(root, exercise, kind) {
+  const badge = h("span", { class: "lc-badge" });
+  root.classList.add("lc-card");
+  root.querySelector(".lc-title").replaceChildren(h("span", { class: "lc-muted" }, `${kind} · `), ...inline(exercise.title));
+  root.append(
+    h("p", { class: "lc-row lc-muted lc-small" }, `${exercise.minutes} min · difficulty ${exercise.difficulty} of 5`, badge),
+  );
+  return (done) => {
+    badge.textContent = done ? "✓ done" : "not done yet";
+    badge.classList.toggle("lc-done", done);
+  };
+}
