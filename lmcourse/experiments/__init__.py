@@ -18,6 +18,7 @@ import pkgutil
 import platform
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -290,6 +291,16 @@ def _run_seed(module: str, function: str, seed: int, partial: Path) -> None:
     _write(partial, {"row": row, "seconds": seconds})
 
 
+def _end_with_parent() -> None:
+    """Let a worker end when the run that started it was killed, instead of computing on."""
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def machine() -> dict:
     """The processor and its number of cores. Nothing that tells whose machine it is."""
     model = platform.processor() or platform.machine()
@@ -341,7 +352,7 @@ def run(selected: list[Experiment], workers: int = 2) -> list[str]:
     try:
         spawn = multiprocessing.get_context("spawn")  # the same on every system
         with (
-            ProcessPoolExecutor(workers, mp_context=spawn) as pool,
+            ProcessPoolExecutor(workers, spawn, initializer=_end_with_parent) as pool,
             tqdm(total=len(jobs), desc="experiments", unit="seed") as bar,
         ):
             futures = {
