@@ -1,0 +1,117 @@
+"""The widgets in JupyterLab, with a kernel: they react, and Python reads what the reader set."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+from playwright.sync_api import expect
+
+CELLS = [
+    "from lmcourse.widgets import MarkovExplorer\nexplorer = MarkovExplorer()\nexplorer",
+    "print('tokens walked:', len(explorer.walk))",
+]
+OPTIONS = [
+    "--no-browser",
+    "--allow-root",
+    "--ServerApp.ip=127.0.0.1",
+    "--ServerApp.port_retries=0",
+    "--LabApp.extension_manager=readonly",
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory) -> Iterator[str]:
+    """The address of a notebook in a JupyterLab that is there for this module only."""
+    folder = tmp_path_factory.mktemp("lab")
+    notebook = new_notebook(cells=[new_code_cell(source) for source in CELLS])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, folder / "widgets.ipynb")
+    own = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
+    environment = {**os.environ, **{f"JUPYTER_{name}": str(folder / name) for name in own}}
+    notices = folder / "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    notices.parent.mkdir(parents=True)
+    notices.write_text('{"fetchNews": "false", "checkForUpdates": false}', encoding="utf-8")
+    environment |= {
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+    }
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    options = [
+        *OPTIONS,
+        f"--ServerApp.port={port}",
+        f"--ServerApp.root_dir={folder}",
+        f"--IdentityProvider.token={token}",
+    ]
+    log = folder / "server.log"
+    with log.open("w", encoding="utf-8") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/api?token={token}", server)
+        yield f"http://127.0.0.1:{port}/lab/tree/widgets.ipynb?token={token}"
+    except TimeoutError:
+        pytest.fail(f"JupyterLab did not start:\n{log.read_text(encoding='utf-8')}", pytrace=False)
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def wait_for(url: str, server: subprocess.Popen, seconds: float = 90) -> None:
+    """Wait until an address answers.
+
+    Raises:
+        TimeoutError: It does not, or its server has stopped.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise TimeoutError(f"{url} did not answer within {seconds} s")
+
+
+def test_a_widget_reacts_and_python_reads_its_value(lab, open_page):
+    page = open_page(lab)
+    page.set_default_timeout(90_000)
+    expect.set_options(timeout=90_000)
+    cells = page.locator(".jp-Notebook .jp-CodeCell")
+    cells.first.locator(".cm-content").click()
+    page.keyboard.press("Shift+Enter")
+    widget = page.locator(".jp-OutputArea-output .lmcourse")
+    expect(widget).to_be_visible()
+
+    def walked() -> int:
+        """What Python says when the second cell runs."""
+        cells.nth(1).locator(".cm-content").click()
+        page.keyboard.press("Control+Enter")
+        said = cells.nth(1).locator(".jp-OutputArea-output")
+        expect(said).to_contain_text("tokens walked:")
+        return int(said.inner_text().split(":")[1])
+
+    before = walked()
+    widget.get_by_role("button", name="Step at random").click()
+    page.wait_for_timeout(500)
+    assert walked() == before + 1
+    problems = [line for line in page.log if line.startswith(("other host", "script error"))]
+    page.log.clear()  # the rest is JupyterLab's own talk
+    assert not problems

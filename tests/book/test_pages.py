@@ -1,0 +1,153 @@
+"""Every page of the built site, as a reader meets it: no error, no other host, no dead link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup
+from playwright.sync_api import Page
+
+OpenPage = Callable[..., Page]
+MEGABYTE = 1_000_000
+FORMULA = "mjx-container"
+
+# What axe-core finds in the theme, which is not ours to mend: the rule, the part of the page, why.
+WAIVERS = {
+    "region": (".title", "the theme's side bar is no landmark, only the navigation in it"),
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("address", ["http", "file"])
+def test_page(page_path, address, width, scheme, site, open_page: OpenPage):
+    """A page opens without a problem (`open_page` checks its log), fits the window, and is
+    accessible: images have a text, and axe-core finds nothing."""
+    page = open_page(f"{getattr(site, address + '_url')}/{page_path}", width, scheme)
+    too_wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert too_wide <= 0, f"{page_path} is {too_wide} px wider than its window of {width} px"
+    without_text = page.eval_on_selector_all(
+        "img:not([alt])", "images => images.map(image => image.src)"
+    )
+    assert not without_text
+    if address == "http":
+        assert findings(page) == []
+
+
+def findings(page: Page) -> list[str]:
+    """What axe-core finds on a page, less the waivers."""
+    found = []
+    options = {"resultTypes": ["violations"], "preload": False}
+    for violation in Axe().run(page, options=options).response["violations"]:
+        for node in violation["nodes"]:
+            target = " ".join(map(str, node["target"]))
+            part, _ = WAIVERS.get(violation["id"], ("", ""))
+            if not part or part not in target:
+                found.append(f"{violation['id']}: {violation['help']}: {target}: {node['html']}")
+    return found
+
+
+def test_weight(page_path, site, open_page: OpenPage):
+    """A page weighs under 1 MB with all it loads; a chapter, with formulas and widgets, under 2 MB
+    besides MathJax."""
+    page = open_page("about:blank")
+    answers = []
+    page.on("response", lambda answer: answers.append(answer))
+    page.goto(f"{site.http_url}/{page_path}", wait_until="networkidle")
+    sizes = {answer.url: len(answer.body()) for answer in answers}
+    mathjax = sum(size for url, size in sizes.items() if "/_static/mathjax/" in url)
+    assert bool(mathjax) == (page.locator(FORMULA).count() > 0), "MathJax only where it is needed"
+    heaviest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
+    limit = 2 * MEGABYTE if mathjax else MEGABYTE
+    assert sum(sizes.values()) - mathjax < limit, heaviest
+
+
+def test_links(page_path, site):
+    """Every link to a page, a file or a place on a page leads there, and no script or picture
+    comes from another host."""
+    here = site.folder / page_path
+    broken = []
+    for element, attribute in (("a", "href"), ("link", "href"), ("script", "src"), ("img", "src")):
+        for node in read(here).find_all(element, attrs={attribute: True}):
+            link = urlsplit(node[attribute])
+            if link.scheme in ("http", "https") and element != "a":
+                broken.append(f"{node[attribute]} is on another host")
+            if link.scheme:
+                continue
+            target = here.parent / unquote(link.path) if link.path else here
+            if not target.is_file():
+                broken.append(f"{node[attribute]}: no such file")
+            elif link.fragment and unquote(link.fragment) not in anchors(target):
+                broken.append(f"{node[attribute]}: no such place")
+    assert not broken
+
+
+@cache
+def read(path: Path) -> BeautifulSoup:
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+@cache
+def anchors(path: Path) -> set[str]:
+    return {node["id"] for node in read(path).find_all(id=True)}
+
+
+def test_page_has_a_language_and_a_title(page_path, site):
+    page = read(site.folder / page_path)
+    assert page.html["lang"] == "en"
+    assert page.title.text.strip()
+
+
+def test_the_first_page_leads_to_the_book(site, open_page: OpenPage):
+    for base in (site.http_url, site.file_url):
+        page = open_page("about:blank")
+        page.goto(f"{base}/index.html")
+        page.wait_for_url("**/book/index.html")
+        assert page.locator("h1").first.inner_text().startswith("Language models")
+
+
+def test_formulas_are_drawn(site, open_page: OpenPage):
+    page = open_page(f"{site.file_url}/book/glossary.html")
+    page.wait_for_selector(FORMULA)
+    assert page.locator("mjx-merror").count() == 0
+
+
+@pytest.mark.parametrize("address", ["http", "file"])
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("perplexity", "Glossary"),
+        ("엔트로피", "Glossary"),
+        ("확률", "Glossary"),  # two syllables, which Sphinx alone does not find within a word
+        ("Kneser", "Bibliography"),
+    ],
+)
+def test_search(address, query, found, site, open_page: OpenPage):
+    page = open_page(f"{getattr(site, address + '_url')}/search.html?q={query}")
+    page.wait_for_selector("#search-results li")
+    assert found in page.locator("#search-results").inner_text()
+
+
+def test_problems_are_noticed(site, open_page: OpenPage):
+    """A test of the tests: an error, a missing file and another host all enter the log."""
+    page = open_page(f"{site.http_url}/book/index.html")
+    page.evaluate(
+        """async () => {
+            setTimeout(() => { throw new Error("a broken script"); });
+            for (const src of ["missing.png", "http://192.0.2.1/spy.png"]) {
+                const image = new Image();
+                image.src = src;
+                await image.decode().catch(() => 0);
+            }
+        }"""
+    )
+    log = "\n".join(page.log)
+    page.log.clear()
+    assert "a broken script" in log
+    assert "status 404" in log and "missing.png" in log
+    assert "other host: http://192.0.2.1/spy.png" in log
