@@ -40,7 +40,9 @@ def fit_lmcourse(texts):
 
 def score_lmcourse(tokenizer, model, texts) -> int:
     """Score all tokens; return how many."""
-    log_probs = token_log_probs(model, [tokenizer.encode(text) for text in texts], batch_size=256)
+    log_probs = token_log_probs(
+        model, [tokenizer.encode(text) for text in texts], batch_size=256
+    )
     return sum(map(len, log_probs))
 
 
@@ -56,7 +58,9 @@ def score_nltk(model, texts) -> int:
     queries = []
     for text in texts:
         words = list(pad_both_ends(text.split(), n=ORDER))[: -(ORDER - 2)]  # one </s>
-        queries += [(words[t], words[t - ORDER + 1 : t]) for t in range(ORDER - 1, len(words))]
+        queries += [
+            (words[t], words[t - ORDER + 1 : t]) for t in range(ORDER - 1, len(words))
+        ]
     sample = queries[:: len(queries) // NLTK_TOKENS][:NLTK_TOKENS]
     for word, context in sample:
         model.logscore(word, context)
@@ -93,7 +97,10 @@ def measure() -> str:
     their_fit, theirs = seconds(lambda: fit_nltk(texts), repeats=2)
     their_score, n_theirs = seconds(lambda: score_nltk(theirs, test))
     del theirs
-    our_memory, their_memory = memory(lambda: fit_lmcourse(texts)), memory(lambda: fit_nltk(texts))
+    our_memory, their_memory = (
+        memory(lambda: fit_lmcourse(texts)),
+        memory(lambda: fit_nltk(texts)),
+    )
     our_score, their_score = our_score / n_ours * 1e6, their_score / n_theirs * 1e6
     rows = [
         ("fit, s", our_fit, their_fit),
@@ -101,7 +108,10 @@ def measure() -> str:
         ("memory of the fitted model, MiB", our_memory[0], their_memory[0]),
         ("most memory while fitting, MiB", our_memory[1], their_memory[1]),
     ]
-    lines = ["| | lmcourse | nltk.lm | NLTK / lmcourse |", "| --- | ---: | ---: | ---: |"]
+    lines = [
+        "| | lmcourse | nltk.lm | NLTK / lmcourse |",
+        "| --- | ---: | ---: | ---: |",
+    ]
     lines += [f"| {name} | {a:.3g} | {b:,.4g} | {b / a:,.1f} |" for name, a, b in rows]
     n_words = sum(len(text.split()) for text in texts)
     about = machine()
@@ -126,7 +136,9 @@ def main() -> None:
     print(table)
     begin, end = "<!-- ngrams: begin -->\n", "<!-- ngrams: end -->"
     text = README.read_text(encoding="utf-8")
-    text = re.sub(f"{begin}.*?{end}", lambda _: begin + table + "\n" + end, text, flags=re.DOTALL)
+    text = re.sub(
+        f"{begin}.*?{end}", lambda _: begin + table + "\n" + end, text, flags=re.DOTALL
+    )
     README.write_text(text, encoding="utf-8", newline="\n")
 
 

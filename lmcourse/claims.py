@@ -18,7 +18,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-RECORD_FILE = "LMCOURSE_CLAIMS"  # environment variable: record to this file instead of raising
+RECORD_FILE = (
+    "LMCOURSE_CLAIMS"  # environment variable: record to this file instead of raising
+)
 MARGIN = 2.0  # standard deviations between the worst seed and the threshold
 
 
@@ -82,18 +84,22 @@ def _verdict(values, threshold, sign: int) -> Verdict:
         raise ValueError(f"threshold={threshold} is not a finite number")
     wanted = f"wanted {'>' if sign > 0 else '<'} {threshold:.6g}"
     if any(math.isnan(number) for number in numbers):
-        return Verdict(False, f"{sum(map(math.isnan, numbers))} of {len(numbers)} is NaN, {wanted}")
+        return Verdict(
+            False, f"{sum(map(math.isnan, numbers))} of {len(numbers)} is NaN, {wanted}"
+        )
     worst = min(numbers, key=lambda number: sign * number)
     if len(numbers) == 1:
         return Verdict(sign * worst > sign * threshold, f"{worst:.6g}, {wanted}")
     if not all(map(math.isfinite, numbers)):
         return Verdict(
-            False, f"worst of {len(numbers)} seeds {worst:.6g}, not all finite, {wanted}"
+            False,
+            f"worst of {len(numbers)} seeds {worst:.6g}, not all finite, {wanted}",
         )
     spread = statistics.stdev(numbers)
     holds = sign * worst - MARGIN * spread > sign * threshold
     return Verdict(
-        holds, f"worst of {len(numbers)} seeds {worst:.6g}, spread {spread:.2g}, {wanted}"
+        holds,
+        f"worst of {len(numbers)} seeds {worst:.6g}, spread {spread:.2g}, {wanted}",
     )
 
 
@@ -183,8 +189,12 @@ def run_notebook(path: Path, timeout: int = 600) -> ChapterClaims:
         )
         try:
             client.execute(env={**os.environ, RECORD_FILE: str(record_file)})
-        except Exception as error:  # a broken chapter is a row of the table, not the end of it
-            text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # without a terminal's colours
+        except (
+            Exception
+        ) as error:  # a broken chapter is a row of the table, not the end of it
+            text = re.sub(
+                r"\x1b\[[0-9;]*m", "", str(error)
+            )  # without a terminal's colours
             lines = [line for line in text.splitlines() if line.strip()]
             chapter.error = f"stopped: {lines[-1] if lines else type(error).__name__}"
         if record_file.exists():
@@ -225,16 +235,22 @@ def main(arguments: list[str] | None = None) -> int:
 
     from lmcourse import experiments
 
-    parser = argparse.ArgumentParser(prog="python -m lmcourse.claims", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lmcourse.claims", description=main.__doc__
+    )
     parser.add_argument("--all", action="store_true", help="re-run every experiment")
     parser.add_argument("notebooks", type=Path, nargs="?", default=Path("notebooks"))
     options = parser.parse_args(arguments)
     paths = sorted(options.notebooks.glob("*.ipynb"))
     if not paths:
-        parser.error(f"no notebook in {options.notebooks.resolve()}; run this from the repository")
+        parser.error(
+            f"no notebook in {options.notebooks.resolve()}; run this from the repository"
+        )
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     status = experiments.main(["--all"] if options.all else [])
-    chapters = [run_notebook(path) for path in tqdm(paths, desc="notebooks", unit="chapter")]
+    chapters = [
+        run_notebook(path) for path in tqdm(paths, desc="notebooks", unit="chapter")
+    ]
     print(table(chapters))
     return int(status != 0 or not all(chapter.holds for chapter in chapters))
 

@@ -84,8 +84,12 @@ def keep_top_p(
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p={top_p}; it must be above 0 and at most 1")
     probs, order = logits.double().softmax(dim=-1).sort(dim=-1, descending=True)
-    before = probs.cumsum(dim=-1) - probs  # the probability of all that is more probable
-    dropped = torch.empty_like(before, dtype=torch.bool).scatter(-1, order, before >= top_p)
+    before = (
+        probs.cumsum(dim=-1) - probs
+    )  # the probability of all that is more probable
+    dropped = torch.empty_like(before, dtype=torch.bool).scatter(
+        -1, order, before >= top_p
+    )
     return logits.masked_fill(dropped, -torch.inf)
 
 

@@ -32,7 +32,9 @@ class LanguageModel(nn.Module):
         """
         raise NotImplementedError
 
-    def log_prob(self, token_ids: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time-1"]:
+    def log_prob(
+        self, token_ids: Int[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch time-1"]:
         """log P(token_ids[:, t + 1] | token_ids[:, : t + 1]) of the tokens that occur, in nats.
 
         >>> Uniform(5).log_prob(torch.tensor([[0, 3, 1]])).exp()
@@ -62,7 +64,9 @@ class Uniform(LanguageModel):
         self, token_ids: Int[Tensor, "batch time"]
     ) -> Float[Tensor, "batch time vocab_size"]:
         check_token_ids(token_ids, self.vocab_size)
-        probs = torch.full((self.vocab_size,), 1 / (self.vocab_size - 1), dtype=torch.float64)
+        probs = torch.full(
+            (self.vocab_size,), 1 / (self.vocab_size - 1), dtype=torch.float64
+        )
         probs[0] = 0
         return probs.log().expand(*token_ids.shape, -1)
 
@@ -95,7 +99,9 @@ class Unigram(LanguageModel):
     def fit(cls, sentences: Sequence[Sequence[int]], vocab_size: int) -> "Unigram":
         """Count the tokens of the sentences, `</s>` among them."""
         check_sentences(sentences, vocab_size)
-        predicted = torch.tensor([token for sentence in sentences for token in sentence[1:]])
+        predicted = torch.tensor(
+            [token for sentence in sentences for token in sentence[1:]]
+        )
         return cls(predicted.bincount(minlength=vocab_size).tolist())
 
     def forward(
@@ -131,7 +137,9 @@ def pad_sentences(
     lengths = torch.tensor([len(sentence) for sentence in sentences])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]
     token_ids = torch.zeros(mask.shape, dtype=torch.long)
-    token_ids[mask] = torch.tensor([token for sentence in sentences for token in sentence])
+    token_ids[mask] = torch.tensor(
+        [token for sentence in sentences for token in sentence]
+    )
     return token_ids, mask
 
 
@@ -153,11 +161,15 @@ def token_log_probs(
     was_training = model.training
     model.eval()
     log_probs = [None] * len(sentences)
-    by_length = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))  # little padding
+    by_length = sorted(
+        range(len(sentences)), key=lambda i: len(sentences[i])
+    )  # little padding
     for start in range(0, len(sentences), batch_size):
         batch = by_length[start : start + batch_size]
         token_ids, mask = pad_sentences([sentences[i] for i in batch])
-        for i, row, real in zip(batch, model.log_prob(token_ids), mask[:, 1:], strict=True):
+        for i, row, real in zip(
+            batch, model.log_prob(token_ids), mask[:, 1:], strict=True
+        ):
             log_probs[i] = row[real]
     model.train(was_training)
     return log_probs
@@ -207,7 +219,9 @@ def gap(
     difference = [
         (theirs - ours).double()
         for ours, theirs in zip(
-            token_log_probs(model, sentences), token_log_probs(reference, sentences), strict=True
+            token_log_probs(model, sentences),
+            token_log_probs(reference, sentences),
+            strict=True,
         )
     ]
     return torch.cat(difference).mean().item() / math.log(2)
@@ -241,9 +255,13 @@ def check_sentences(sentences: Sequence[Sequence[int]], vocab_size: int) -> None
     for position, sentence in enumerate(sentences):
         if len(sentence) < 2 or sentence[0] != 0 or sentence[-1] != 1:
             ends = (
-                f"begins with {sentence[0]} and ends with {sentence[-1]}" if sentence else "is []"
+                f"begins with {sentence[0]} and ends with {sentence[-1]}"
+                if sentence
+                else "is []"
             )
-            raise ValueError(f"sentence {position} {ends}; it must run from 0 (<s>) to 1 (</s>)")
+            raise ValueError(
+                f"sentence {position} {ends}; it must run from 0 (<s>) to 1 (</s>)"
+            )
         if min(sentence[1:-1], default=2) < 2 or max(sentence) >= vocab_size:
             raise ValueError(
                 f"sentence {position} has ids {min(sentence[1:])} .. {max(sentence)} inside; "

@@ -75,10 +75,14 @@ def stationary_distribution(
     size = len(matrix)
     for row, total in enumerate(matrix.sum(dim=1).tolist()):
         if abs(total - 1) > 1e-6:
-            raise ValueError(f"row {row} of the matrix sums to {total:g}; every row must sum to 1")
+            raise ValueError(
+                f"row {row} of the matrix sums to {total:g}; every row must sum to 1"
+            )
     equations = matrix.T - torch.eye(size, dtype=torch.float64)
     if torch.linalg.matrix_rank(equations) < size - 1:
-        raise ValueError("more than one stationary distribution: the chain falls into parts")
+        raise ValueError(
+            "more than one stationary distribution: the chain falls into parts"
+        )
     equations[-1] = 1  # one equation follows from the others; in its place: p sums to 1
     return torch.linalg.solve(equations, torch.eye(size, dtype=torch.float64)[-1])
 
@@ -117,12 +121,16 @@ class NGramCounts:
         lengths = np.array([len(sentence) for sentence in sentences])
         tokens = np.fromiter(chain.from_iterable(sentences), np.int64, lengths.sum())
         place = np.arange(len(tokens)) - np.repeat(lengths.cumsum() - lengths, lengths)
-        ends = np.zeros(len(tokens), np.int64)  # the (k - 1)-gram that ends at each token
+        ends = np.zeros(
+            len(tokens), np.int64
+        )  # the (k - 1)-gram that ends at each token
         for k in range(1, order + 1):
             ends = self._count(k, tokens, np.flatnonzero(place >= k - 1), ends)
         self.counts[1][: np.searchsorted(self.keys[1], BOS_ID, "right")] = 0
 
-    def _count(self, k: int, tokens: np.ndarray, where: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    def _count(
+        self, k: int, tokens: np.ndarray, where: np.ndarray, ends: np.ndarray
+    ) -> np.ndarray:
         """Count the k-grams that end at the places `where`; return the k-gram at each token."""
         keys, number, counts = np.unique(
             ends[where - 1] * self.vocab_size + tokens[where],
@@ -152,14 +160,19 @@ class NGramCounts:
         2
         """
         if not 1 <= len(ngram) <= self.order:
-            raise ValueError(f"{len(ngram)} tokens; from 1 to order={self.order} were counted")
+            raise ValueError(
+                f"{len(ngram)} tokens; from 1 to order={self.order} were counted"
+            )
         number = np.zeros(1, np.int64)
         for k, token in enumerate(ngram, start=1):
             number = self.find(k, number, np.array([token]))
         return int(self.counts[len(ngram)][number[0]]) if number[0] >= 0 else 0
 
     def find(
-        self, k: int, prefix: Int[np.ndarray, "*places"], token: Int[np.ndarray, "*places"]
+        self,
+        k: int,
+        prefix: Int[np.ndarray, "*places"],
+        token: Int[np.ndarray, "*places"],
     ) -> Int[np.ndarray, "*places"]:
         """The numbers of the k-grams `prefix token`, all at once; -1 for what never occurred."""
         key = prefix * self.vocab_size + token
@@ -174,7 +187,9 @@ class NGramCounts:
         after = np.searchsorted(self.keys[k], (prefix + 1) * self.vocab_size)
         n_children = after - first
         row = np.repeat(np.arange(len(prefix)), n_children)
-        number = np.arange(len(row)) + np.repeat(after - n_children.cumsum(), n_children)
+        number = np.arange(len(row)) + np.repeat(
+            after - n_children.cumsum(), n_children
+        )
         return row, number
 
     def sum_by_prefix(
@@ -183,7 +198,9 @@ class NGramCounts:
         """Sum a value of each k-gram over those with the same prefix: one sum a prefix."""
         n_prefixes = 1 if k == 1 else len(self.counts[k - 1])
         sums = np.bincount(self.prefixes[k], weights=values, minlength=n_prefixes)
-        return sums.astype(np.float64)  # bincount forgets the type where there is no k-gram
+        return sums.astype(
+            np.float64
+        )  # bincount forgets the type where there is no k-gram
 
     def begins_sentence(self, k: int) -> Bool[np.ndarray, " kgrams"]:
         """Whether each k-gram begins with `<s>`."""
@@ -257,7 +274,9 @@ class NGramModel(LanguageModel):
         self.own, self.rest = [None], [None]
         for k in range(1, self.order + 1):
             own, rest = self.estimate(k)
-            self.own.append(np.append(own, 0.0))  # number -1: an n-gram that never occurred
+            self.own.append(
+                np.append(own, 0.0)
+            )  # number -1: an n-gram that never occurred
             self.rest.append(np.append(rest, self.rest_of_unseen))
         return self
 
@@ -271,7 +290,9 @@ class NGramModel(LanguageModel):
         """P(token | k - 1 tokens) from P(token | k - 2 tokens), `shorter`."""
         return self.own[k][ngram] + self.rest[k][context] * shorter
 
-    def log_prob(self, token_ids: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time-1"]:
+    def log_prob(
+        self, token_ids: Int[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch time-1"]:
         """log P of the tokens that occur, in nats: looks up their n-grams and no others."""
         tokens, ends = self._look_up(token_ids)
         probs = np.full(tokens[:, 1:].shape, 1 / (self.vocab_size - 1))
@@ -292,7 +313,9 @@ class NGramModel(LanguageModel):
             reach = max(k - 2, 0)
             context = ends[k - 1][:, reach:]
             ngram = self._all_next(k, context)
-            probs[:, reach:] = self.lengthen(k, ngram, context[..., None], probs[:, reach:])
+            probs[:, reach:] = self.lengthen(
+                k, ngram, context[..., None], probs[:, reach:]
+            )
         probs[..., BOS_ID] = 0
         return torch.from_numpy(probs).log()
 
@@ -303,13 +326,17 @@ class NGramModel(LanguageModel):
             ValueError: the context is empty, or holds an id outside the vocabulary.
         """
         if len(context) == 0:
-            raise ValueError("the context has 0 tokens; it must hold <s> (id 0) at least")
+            raise ValueError(
+                "the context has 0 tokens; it must hold <s> (id 0) at least"
+            )
         return self(torch.tensor([list(context)]))[0, -1].exp()
 
     def _look_up(self, token_ids: Tensor) -> tuple[np.ndarray, list[np.ndarray]]:
         """The tokens, and for each k the number of the k-gram that ends at each token."""
         if self.ngrams is None:
-            raise ValueError(f"{self} has counted 0 sentences; call fit(sentences) first")
+            raise ValueError(
+                f"{self} has counted 0 sentences; call fit(sentences) first"
+            )
         check_token_ids(token_ids, self.vocab_size)
         tokens = token_ids.long().numpy()
         ends = [np.zeros_like(tokens)]
@@ -418,14 +445,18 @@ class Interpolated(NGramModel):
                 f"lambdas={tuple(lambdas)} sum to {sum(lambdas):g}; they must sum to 1"
             )
         if min(lambdas) < 0 or lambdas[0] == 0:
-            raise ValueError(f"lambdas={tuple(lambdas)}; all must be >= 0 and the first above 0")
+            raise ValueError(
+                f"lambdas={tuple(lambdas)}; all must be >= 0 and the first above 0"
+            )
         self.lambdas = tuple(lambdas)
 
     def estimate(
         self, k: int
     ) -> tuple[Float[np.ndarray, " kgrams"], Float[np.ndarray, " contexts"]]:
         counts = self.ngrams.counts[k]
-        share = self.lambdas[k] / sum(self.lambdas[: k + 1])  # of order k among the orders to k
+        share = self.lambdas[k] / sum(
+            self.lambdas[: k + 1]
+        )  # of order k among the orders to k
         total = self.ngrams.sum_by_prefix(k, counts)
         own = share * counts / total[self.ngrams.prefixes[k]]
         return own, np.where(total > 0, 1 - share, 1.0)
@@ -530,10 +561,16 @@ class BackOff(NGramModel):
         full = self.ngrams.sum_by_prefix(k, counts > 0) == self.vocab_size - 1
         discount = np.where(full[prefix], 0, np.minimum(self.discount, counts))
         own = (counts - discount) / total[prefix]
-        shorter = self.own[k - 1][self.ngrams.suffixes[k]] if k > 1 else 1 / (self.vocab_size - 1)
+        shorter = (
+            self.own[k - 1][self.ngrams.suffixes[k]]
+            if k > 1
+            else 1 / (self.vocab_size - 1)
+        )
         unseen = 1 - self.ngrams.sum_by_prefix(k, np.where(counts > 0, shorter, 0))
         taken = self.ngrams.sum_by_prefix(k, discount)
-        left = np.maximum(total * unseen, np.finfo(np.float64).tiny)  # never divide by 0
+        left = np.maximum(
+            total * unseen, np.finfo(np.float64).tiny
+        )  # never divide by 0
         return own, np.where(total > 0, taken / left, 1.0)
 
     def lengthen(

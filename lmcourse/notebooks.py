@@ -69,7 +69,9 @@ def run(path: Path, timeout: int = 600, show_progress: bool = False) -> Notebook
     n_code = sum(cell.cell_type == "code" for cell in notebook.cells)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("LMCOURSE_")}
     environment |= {"TQDM_DISABLE": "1", "PYTHONHASHSEED": "0"}
-    with tqdm(total=n_code, desc=path.name, unit="cell", disable=not show_progress) as bar:
+    with tqdm(
+        total=n_code, desc=path.name, unit="cell", disable=not show_progress
+    ) as bar:
         client = NotebookClient(
             notebook,
             timeout=timeout,
@@ -124,10 +126,18 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code":
             count += bool(source)
             number = count if source else None
-            new |= {"execution_count": number, "outputs": _outputs(cell.outputs, number)}
+            new |= {
+                "execution_count": number,
+                "outputs": _outputs(cell.outputs, number),
+            }
         cells.append(new)
     return nbformat.from_dict(
-        {"cells": cells, "metadata": NOTEBOOK_METADATA, "nbformat": 4, "nbformat_minor": 5}
+        {
+            "cells": cells,
+            "metadata": NOTEBOOK_METADATA,
+            "nbformat": 4,
+            "nbformat_minor": 5,
+        }
     )
 
 
@@ -152,7 +162,9 @@ def _outputs(outputs: Iterable[NotebookNode], number: int | None) -> list[dict]:
                 kept[-1]["text"] += output["text"]
                 continue
         if "data" in output:
-            output["data"] = {k: v for k, v in output["data"].items() if not LIVE_WIDGET.match(k)}
+            output["data"] = {
+                k: v for k, v in output["data"].items() if not LIVE_WIDGET.match(k)
+            }
             if not output["data"]:
                 continue
         if "execution_count" in output:
@@ -180,7 +192,9 @@ def changing_outputs(notebook: NotebookNode) -> list[str]:
         text = json.dumps(cell.outputs, ensure_ascii=False)
         first_line = cell.source.partition("\n")[0]
         if address := MEMORY_ADDRESS.search(text):
-            found.append(f'cell {number} shows the memory address "{address[0]}": {first_line}')
+            found.append(
+                f'cell {number} shows the memory address "{address[0]}": {first_line}'
+            )
         found += [
             f'cell {number} shows the path "{path}" of this machine: {first_line}'
             for path in sorted(paths)
@@ -241,7 +255,9 @@ def find(paths: Iterable[Path]) -> list[Path]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; gives the exit status: 0, or 1 if a notebook failed or is not normal."""
-    parser = argparse.ArgumentParser(prog="python -m lmcourse.notebooks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lmcourse.notebooks", description=__doc__
+    )
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("paths", nargs="*", type=Path, default=[Path("notebooks")])
     mode = parser.add_mutually_exclusive_group()
@@ -263,7 +279,9 @@ def main(arguments: list[str] | None = None) -> int:
         if dumps(notebook) == stored:
             print(f"{path}: unchanged")
         elif options.check:
-            print(f"{path}: not in the normal form (python -m lmcourse.notebooks --normalise)")
+            print(
+                f"{path}: not in the normal form (python -m lmcourse.notebooks --normalise)"
+            )
             failed = 1
         else:
             write(notebook, path)

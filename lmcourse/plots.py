@@ -103,7 +103,9 @@ class Picture:
         names = {}
         for ax in self.axes:
             names |= dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-        self.figure.legend(names.values(), names.keys(), loc="outside upper left", ncols=3)
+        self.figure.legend(
+            names.values(), names.keys(), loc="outside upper left", ncols=3
+        )
 
     def svg(self) -> str:
         """Return the picture as SVG text: rounded coordinates, colours for light and dark."""
@@ -154,7 +156,9 @@ def figure(
     """
     for name, text in (("alt", alt), ("caption", caption)):
         if not text.strip():
-            raise ValueError(f"{name}={text!r}: every picture has alternative text and a caption")
+            raise ValueError(
+                f"{name}={text!r}: every picture has alternative text and a caption"
+            )
     drawing = Figure(figsize=(width, height), layout="constrained")
     axes = [drawing.add_subplot(1, columns, i + 1) for i in range(columns)]
     return Picture(drawing, axes, alt, caption)
@@ -197,7 +201,12 @@ def _rounded_numbers(tag: re.Match) -> str:
 def _percent_encoded(svg: str) -> str:
     """SVG text as part of an address: only what must be is encoded, so the text stays small."""
     svg = svg.replace("'", "&apos;").replace('"', "'").replace("%", "%25")
-    svg = svg.replace("&", "%26").replace("#", "%23").replace("<", "%3C").replace(">", "%3E")
+    svg = (
+        svg.replace("&", "%26")
+        .replace("#", "%23")
+        .replace("<", "%3C")
+        .replace(">", "%3E")
+    )
     return re.sub(r"[^\x20-\x7e]", _percent_bytes, svg)
 
 
@@ -213,7 +222,9 @@ def _percent_bytes(match: re.Match) -> str:
 def _spread_of(values) -> tuple[float, float]:
     """Mean and sample standard deviation of a number, or of the values of several seeds."""
     numbers = (
-        [float(value) for value in values] if isinstance(values, Iterable) else [float(values)]
+        [float(value) for value in values]
+        if isinstance(values, Iterable)
+        else [float(values)]
     )
     spread = statistics.stdev(numbers) if len(numbers) > 1 else 0.0
     return statistics.fmean(numbers), spread
@@ -269,8 +280,12 @@ def lines(
     for number, (label, points) in enumerate(series.items()):
         colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
         if len(points) != len(x):
-            raise ValueError(f"the line {label!r} has {len(points)} points, x has {len(x)}")
-        means, spreads = (np.array(part) for part in zip(*map(_spread_of, points), strict=True))
+            raise ValueError(
+                f"the line {label!r} has {len(points)} points, x has {len(x)}"
+            )
+        means, spreads = (
+            np.array(part) for part in zip(*map(_spread_of, points), strict=True)
+        )
         ax.plot(x, means, color=colour, marker=marker, label=label)
         if spreads.any():
             band = {"color": colour, "alpha": 0.22, "linewidth": 0}
@@ -319,16 +334,24 @@ def bars(
     if not values:
         raise ValueError("values={}: give at least one bar")
     extra = 0.35 if floor is not None else 0.0
-    picture = figure(alt=alt, caption=caption, width=width, height=0.9 + extra + 0.42 * len(values))
+    picture = figure(
+        alt=alt, caption=caption, width=width, height=0.9 + extra + 0.42 * len(values)
+    )
     ax = picture.ax
     pairs = [_spread_of(item) for item in values.values()]
     for place, (mean, deviation) in enumerate(pairs):
         ax.barh(place, mean, height=0.62, color=BLUE, alpha=0.85, linewidth=0)
         if deviation:
-            ax.errorbar(mean, place, xerr=deviation, color=INK, capsize=3, linewidth=1.2)
-        text = f"{mean:.{digits}f}" + (f" ± {deviation:.{digits}f}" if deviation else "")
+            ax.errorbar(
+                mean, place, xerr=deviation, color=INK, capsize=3, linewidth=1.2
+            )
+        text = f"{mean:.{digits}f}" + (
+            f" ± {deviation:.{digits}f}" if deviation else ""
+        )
         end = max(mean, 0.0) + deviation
-        ax.annotate(text, (end, place), (5, 0), textcoords="offset points", va="center", size=9)
+        ax.annotate(
+            text, (end, place), (5, 0), textcoords="offset points", va="center", size=9
+        )
     ax.set_yticks(range(len(values)), list(values))
     ax.set_ylim(len(values) - 0.45, -0.55)
     ax.set_xlim(right=1.22 * max(mean + deviation for mean, deviation in pairs))
@@ -379,7 +402,9 @@ def heat_map(
             f"{len(column_labels)} column labels"
         )
     if not (values >= 0).all():
-        raise ValueError(f"the smallest number is {values.min()}; a heat map starts at zero")
+        raise ValueError(
+            f"the smallest number is {values.min()}; a heat map starts at zero"
+        )
     n_rows, n_columns = values.shape
     longest = max(map(len, row_labels))
     needed = 0.66 * n_columns + 0.085 * longest + 0.6
@@ -448,11 +473,15 @@ def transition_graph(
     """
     values = np.asarray(matrix, dtype=float)
     if values.shape != (len(tokens), len(tokens)):
-        raise ValueError(f"matrix has shape {values.shape}, but there are {len(tokens)} tokens")
+        raise ValueError(
+            f"matrix has shape {values.shape}, but there are {len(tokens)} tokens"
+        )
     places = dict(positions) if positions is not None else layers(tokens, values)
     missing = [token for token in tokens if token not in places]
     if missing:
-        raise ValueError(f"no position for {missing}; there are positions for {list(places)}")
+        raise ValueError(
+            f"no position for {missing}; there are positions for {list(places)}"
+        )
     if height is None:
         columns = [round(x, 3) for x, _ in places.values()]
         height = max(2.9, 1.2 + 0.75 * max(map(columns.count, columns)))
@@ -463,14 +492,25 @@ def transition_graph(
     ax.set_ylim(0, height)
     # In inches, with room for the labels at the edges.
     spots = [
-        np.array([0.6 + places[t][0] * (width - 1.2), 0.45 + places[t][1] * (height - 0.9)])
+        np.array(
+            [0.6 + places[t][0] * (width - 1.2), 0.45 + places[t][1] * (height - 0.9)]
+        )
         for t in tokens
     ]
     for i, j in zip(*np.nonzero(values), strict=True):
-        _draw_arrow(ax, spots, tokens, int(i), int(j), f"{values[i, j]:.{digits}f}", values)
+        _draw_arrow(
+            ax, spots, tokens, int(i), int(j), f"{values[i, j]:.{digits}f}", values
+        )
     for token, spot in zip(tokens, spots, strict=True):
         box = {"boxstyle": "round,pad=0.4", "facecolor": BACKGROUND, "edgecolor": BLUE}
-        ax.text(*spot, token, ha="center", va="center", size=10.5, bbox={**box, "linewidth": 1.6})
+        ax.text(
+            *spot,
+            token,
+            ha="center",
+            va="center",
+            size=10.5,
+            bbox={**box, "linewidth": 1.6},
+        )
     return picture
 
 
@@ -498,10 +538,17 @@ def layers(tokens: Sequence[str], matrix) -> dict[str, tuple]:
     }
 
 
-def _draw_arrow(ax, spots: list, tokens: Sequence[str], i: int, j: int, label: str, values) -> None:
+def _draw_arrow(
+    ax, spots: list, tokens: Sequence[str], i: int, j: int, label: str, values
+) -> None:
     """An arrow between two nodes, bent where one comes back, with its probability beside it."""
     start, end = spots[i], spots[j]
-    style = {"arrowstyle": "-|>", "mutation_scale": 11, "color": MUTED, "linewidth": 1.3}
+    style = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 11,
+        "color": MUTED,
+        "linewidth": 1.3,
+    }
     if i == j:  # a loop above the node
         left, right = start + [-0.12, 0.2], start + [0.12, 0.2]
         bend = FancyArrowPatch(left, right, connectionstyle="arc3,rad=-2.0", **style)
@@ -512,7 +559,9 @@ def _draw_arrow(ax, spots: list, tokens: Sequence[str], i: int, j: int, label: s
         margins = [_margin(tokens[node], along) for node in (i, j)]
         unit = along / np.hypot(*along)
         first, second = start + unit * margins[0], end - unit * margins[1]
-        bend = FancyArrowPatch(first, second, connectionstyle=f"arc3,rad={curve}", **style)
+        bend = FancyArrowPatch(
+            first, second, connectionstyle=f"arc3,rad={curve}", **style
+        )
         across = np.array([along[1], -along[0]])
         middle = (first + second) / 2 + across / np.hypot(*across) * np.hypot(
             *(second - first)
@@ -547,7 +596,9 @@ def _margin(token: str, along) -> float:
 class Table:
     """Rows of cells that show themselves as an HTML table, and as plain text."""
 
-    def __init__(self, columns: list[str], rows: list[list[str]], bold: set, caption: str):
+    def __init__(
+        self, columns: list[str], rows: list[list[str]], bold: set, caption: str
+    ):
         self.columns = columns
         self.rows = rows
         self.bold = bold  # (row, column) of highlighted cells
@@ -559,12 +610,16 @@ class Table:
         lines = []
         for row in cells:
             padded = [row[0].ljust(widths[0])]
-            padded += [cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True)]
+            padded += [
+                cell.rjust(size) for cell, size in zip(row[1:], widths[1:], strict=True)
+            ]
             lines.append("  ".join(padded).rstrip())
         return "\n".join([self.caption, *lines])
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in self.columns)
+        head = "".join(
+            f'<th scope="col">{html.escape(name)}</th>' for name in self.columns
+        )
         body = []
         for i, row in enumerate(self.rows):
             cells = f'<th scope="row">{html.escape(row[0])}</th>'
@@ -632,7 +687,11 @@ def table(
         best = {"min": min, "max": max}[rule](numbers.values())
         column = columns.index(name)
         shown = _cell(best, places.get(name, 3))
-        bold |= {(i, column) for i in numbers if text[i][column] == shown or numbers[i] == best}
+        bold |= {
+            (i, column)
+            for i in numbers
+            if text[i][column] == shown or numbers[i] == best
+        }
     return Table(columns, text, bold, caption)
 
 

@@ -26,7 +26,9 @@ class Source:
         return "\n\n".join(f"# {name}\n{code}" for name, code in self.pieces)
 
     def _repr_markdown_(self) -> str:
-        return "\n\n".join(f"**`{name}`**\n\n```python\n{code}\n```" for name, code in self.pieces)
+        return "\n\n".join(
+            f"**`{name}`**\n\n```python\n{code}\n```" for name, code in self.pieces
+        )
 
 
 def show_source(*objects, docstring: bool = False) -> Source:
@@ -61,7 +63,10 @@ def _piece(item, docstring: bool) -> tuple[str, str]:
             "give a function, a class or a method"
         ) from error
     module = function.__module__.removeprefix("lmcourse.")
-    return f"{module}.{function.__qualname__}", code if docstring else without_docstrings(code)
+    return (
+        f"{module}.{function.__qualname__}",
+        code if docstring else without_docstrings(code),
+    )
 
 
 def without_docstrings(code: str) -> str:

@@ -31,11 +31,15 @@ class Tokenizer:
     def __init__(self, tokens: Iterable[str], *, open_vocabulary: bool = False):
         special = (BOS, EOS, UNK) if open_vocabulary else (BOS, EOS)
         self.tokens: tuple[str, ...] = (*special, *tokens)
-        self.token_to_id = {token: token_id for token_id, token in enumerate(self.tokens)}
+        self.token_to_id = {
+            token: token_id for token_id, token in enumerate(self.tokens)
+        }
         self.unk_id = self.token_to_id[UNK] if open_vocabulary else None
         if len(self.token_to_id) < len(self.tokens):
             token, count = Counter(self.tokens).most_common(1)[0]
-            raise ValueError(f"token {token!r} stands {count} times; each may stand once")
+            raise ValueError(
+                f"token {token!r} stands {count} times; each may stand once"
+            )
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -67,15 +71,21 @@ class Tokenizer:
         Raises:
             ValueError: an id is outside the vocabulary.
         """
-        inside = [token_id for token_id in map(int, token_ids) if token_id not in (0, 1)]
+        inside = [
+            token_id for token_id in map(int, token_ids) if token_id not in (0, 1)
+        ]
         for token_id in inside:
             if not 0 <= token_id < self.vocab_size:
-                raise ValueError(f"token id {token_id} is outside 0 .. {self.vocab_size - 1}")
+                raise ValueError(
+                    f"token id {token_id} is outside 0 .. {self.vocab_size - 1}"
+                )
         return self.join(self.tokens[token_id] for token_id in inside)
 
     def _to_id(self, token: str) -> int:
         if token in (BOS, EOS):
-            raise ValueError(f"{token!r} in a text: it marks where a sentence begins or ends")
+            raise ValueError(
+                f"{token!r} in a text: it marks where a sentence begins or ends"
+            )
         token_id = self.token_to_id.get(token, self.unk_id)
         if token_id is None:
             near = difflib.get_close_matches(token, self.tokens, n=3)
@@ -87,7 +97,9 @@ class Tokenizer:
         return token_id
 
     @classmethod
-    def train(cls, texts: Iterable[str], *, min_count: int = 1, open_vocabulary: bool = False):
+    def train(
+        cls, texts: Iterable[str], *, min_count: int = 1, open_vocabulary: bool = False
+    ):
         """Collect the vocabulary of some texts, in order of first appearance.
 
         Args:
@@ -99,18 +111,28 @@ class Tokenizer:
             ValueError: the texts hold no token, or tokens are left out of a closed vocabulary.
         """
         if min_count > 1 and not open_vocabulary:
-            raise ValueError(f"min_count={min_count} leaves tokens out: needs open_vocabulary=True")
+            raise ValueError(
+                f"min_count={min_count} leaves tokens out: needs open_vocabulary=True"
+            )
         splitter = cls((), open_vocabulary=open_vocabulary)
         counts = Counter(token for text in texts for token in splitter.split(text))
-        kept = [token for token, count in counts.items() if count >= min_count and token != UNK]
+        kept = [
+            token
+            for token, count in counts.items()
+            if count >= min_count and token != UNK
+        ]
         if not kept:
-            raise ValueError(f"no token occurs {min_count} times in the texts; one is needed")
+            raise ValueError(
+                f"no token occurs {min_count} times in the texts; one is needed"
+            )
         return cls(kept, open_vocabulary=open_vocabulary)
 
     def __repr__(self) -> str:
         open_vocabulary = self.unk_id is not None
         name = type(self).__name__
-        return f"{name}(vocab_size={self.vocab_size}, open_vocabulary={open_vocabulary})"
+        return (
+            f"{name}(vocab_size={self.vocab_size}, open_vocabulary={open_vocabulary})"
+        )
 
 
 class WordTokenizer(Tokenizer):

@@ -44,9 +44,13 @@ def test_a_claim_prints_its_sentence_or_raises_with_the_values(capsys):
     claim("It holds.", True)
     claim("Both hold.", above(2.0, 1.0) & below(2.0, 3.0))
     assert capsys.readouterr().out == "✓ It holds.\n✓ Both hold.\n"
-    with pytest.raises(ClaimError, match=r"It fails\. Measured: a=0\.333333, b=\[1, 2\]"):
+    with pytest.raises(
+        ClaimError, match=r"It fails\. Measured: a=0\.333333, b=\[1, 2\]"
+    ):
         claim("It fails.", False, a=1 / 3, b=torch.tensor([1, 2]))
-    with pytest.raises(ClaimError, match="worst of 2 seeds 1, spread 0.71, wanted > 1.5"):
+    with pytest.raises(
+        ClaimError, match="worst of 2 seeds 1, spread 0.71, wanted > 1.5"
+    ):
         claim("It fails.", above([1.0, 2.0], 1.5))
     with pytest.raises(ClaimError, match="2, wanted > 1; 2, wanted < 1"):
         claim("One fails.", above(2.0, 1.0) & below(2.0, 1.0))
@@ -64,7 +68,9 @@ def test_claims_are_recorded_while_make_claims_runs(tmp_path, monkeypatch, capsy
     monkeypatch.setenv(claims.RECORD_FILE, str(file))
     claim("It fails.", above(1.0, 2.0), extra="text")
     claim("It holds.", True)
-    records = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    records = [
+        json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()
+    ]
     assert [record["holds"] for record in records] == [False, True]
     assert records[0]["measured"] == "1, wanted > 2, extra=text"
     assert capsys.readouterr().out == "✗ It fails.\n✓ It holds.\n"
@@ -76,7 +82,9 @@ def notebooks(tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "all_experiments", lambda: [])
 
     def write(name, *cells):
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(c) for c in cells]
+        )
         nbformat.write(notebook, tmp_path / f"{name}.ipynb")
         return tmp_path
 
@@ -99,7 +107,9 @@ def test_every_claim_is_tabulated_and_the_rest_goes_on(notebooks, capfd):
 
 
 def test_a_chapter_that_stops_is_a_failure(notebooks, capfd):
-    folder = notebooks("01_first", START, "claim('One.', True)", "1 / 0", "claim('Two.', True)")
+    folder = notebooks(
+        "01_first", START, "claim('One.', True)", "1 / 0", "claim('Two.', True)"
+    )
     assert claims.main([str(folder)]) == 1
     out = capfd.readouterr().out
     assert "✗ stopped: ZeroDivisionError: division by zero" in out

@@ -45,9 +45,14 @@ def standard_error(values: torch.Tensor) -> float:
 
 
 def test_entropy_and_length_agree_with_100_000_sentences(samples):
-    bits = -torch.tensor([s.log_prob for s in samples], dtype=torch.float64) / math.log(2)
+    bits = -torch.tensor([s.log_prob for s in samples], dtype=torch.float64) / math.log(
+        2
+    )
     lengths = torch.tensor([len(s.words) for s in samples], dtype=torch.float64)
-    entropy, length = TEACHING_GRAMMAR.entropy_per_sentence(), TEACHING_GRAMMAR.expected_length()
+    entropy, length = (
+        TEACHING_GRAMMAR.entropy_per_sentence(),
+        TEACHING_GRAMMAR.expected_length(),
+    )
     assert abs(bits.mean().item() - entropy) < 3 * standard_error(bits)
     assert abs(lengths.mean().item() - length) < 3 * standard_error(lengths)
     # per word: the error of a ratio of two means
@@ -67,14 +72,18 @@ def test_the_lr1_table_has_no_conflict():
 
 def test_inside_probability_is_the_derivation_probability(samples):
     for sample in samples[:10_000]:
-        assert TEACHING_GRAMMAR.log_prob(sample.words) == pytest.approx(sample.log_prob, abs=1e-9)
+        assert TEACHING_GRAMMAR.log_prob(sample.words) == pytest.approx(
+            sample.log_prob, abs=1e-9
+        )
 
 
 def test_no_word_belongs_to_two_rules_apart_from_the_fixed_words_of_the_language():
     homes = Counter(
         word
         for rights in TEACHING_GRAMMAR.rules.values()
-        for word in {s for right, _ in rights for s in right if s not in TEACHING_GRAMMAR.rules}
+        for word in {
+            s for right, _ in rights for s in right if s not in TEACHING_GRAMMAR.rules
+        }
     )
     assert {word for word, n in homes.items() if n > 1} == {"the", "which"}
 
@@ -107,7 +116,9 @@ def test_the_speaker_must_be_named_again():
     assert TEACHING_GRAMMAR.next_word_probs(prefix) == pytest.approx({"Ben": 1.0})
     prefix += "Ben , agrees".split()
     assert TEACHING_GRAMMAR.next_word_probs(prefix) == pytest.approx({"Anna": 1.0})
-    fill_in = TEACHING_GRAMMAR.fill_in_probs("? says that a cat sleeps , agrees Omar".split(), 0)
+    fill_in = TEACHING_GRAMMAR.fill_in_probs(
+        "? says that a cat sleeps , agrees Omar".split(), 0
+    )
     assert fill_in == {"Omar": 1.0}
 
 
@@ -149,7 +160,9 @@ def test_sizes_words_and_length(language):
 
 
 def test_the_parts_and_the_seeds_are_drawn_apart(language):
-    assert language.train[:2_000] != language.dev and language.dev != language.test[:2_000]
+    assert (
+        language.train[:2_000] != language.dev and language.dev != language.test[:2_000]
+    )
     assert teaching_language(1, 10, 1, 1).train != language.train[:10]
     assert teaching_language(0, 10, 1, 1).train == language.train[:10]
     assert "Anna" in " ".join(language.train) and repr(language).startswith(
@@ -175,7 +188,9 @@ def test_true_model_forward_and_log_prob_are_the_grammar(language, true_model):
         picked = probs[0, torch.arange(len(sentence) - 1), token_ids[0, 1:]].log()
         torch.testing.assert_close(picked, true_model.log_prob(token_ids)[0])
         expected = TEACHING_GRAMMAR.log_prob(text.split())
-        assert sentence_log_prob(true_model, sentence) == pytest.approx(expected, abs=1e-9)
+        assert sentence_log_prob(true_model, sentence) == pytest.approx(
+            expected, abs=1e-9
+        )
 
 
 def test_true_model_meets_the_floor(language, true_model):
@@ -183,7 +198,8 @@ def test_true_model_meets_the_floor(language, true_model):
     bits = cross_entropy(true_model, sentences)
     lengths = torch.tensor([len(s) - 1.0 for s in sentences], dtype=torch.float64)
     surprise = -torch.tensor(
-        [TEACHING_GRAMMAR.log_prob(text.split()) for text in language.test], dtype=torch.float64
+        [TEACHING_GRAMMAR.log_prob(text.split()) for text in language.test],
+        dtype=torch.float64,
     ) / math.log(2)
     error = standard_error(surprise - language.floor * lengths) / lengths.mean().item()
     assert abs(bits - language.floor) < 3 * error

@@ -18,7 +18,9 @@ AMBIGUOUS = Grammar(
     },
     start="S",
 )
-SUMS = Grammar({"S": {"T + S": 0.3, "T": 0.7}, "T": {"( S )": 0.2, "n": 0.8}}, start="S")
+SUMS = Grammar(
+    {"S": {"T + S": 0.3, "T": 0.7}, "T": {"( S )": 0.2, "n": 0.8}}, start="S"
+)
 
 
 def derivations(grammar: Grammar, words: tuple[str, ...], stack: tuple[str, ...]):
@@ -44,7 +46,9 @@ def test_log_prob_is_the_sum_over_all_derivations(grammar):
     for length in range(1, 6):
         for words in product(grammar.words, repeat=length):
             expected = sum(derivations(grammar, words, (grammar.start,)))
-            assert math.exp(grammar.log_prob(words)) == pytest.approx(expected, rel=1e-12, abs=0)
+            assert math.exp(grammar.log_prob(words)) == pytest.approx(
+                expected, rel=1e-12, abs=0
+            )
 
 
 def test_two_derivations_add_up():
@@ -84,7 +88,9 @@ def test_entropy_and_length_by_hand():
     entropy = -(0.75 * math.log2(0.75) + 0.25 * math.log2(0.25)) / 0.75
     assert BRACKETS.entropy_per_sentence() == pytest.approx(entropy)
     assert BRACKETS.expected_length() == pytest.approx(2 * (0.25 / 0.75) + 1)
-    assert BRACKETS.entropy_per_word() == pytest.approx(entropy / (BRACKETS.expected_length() + 1))
+    assert BRACKETS.entropy_per_word() == pytest.approx(
+        entropy / (BRACKETS.expected_length() + 1)
+    )
 
 
 def test_sampling_follows_the_probabilities():
@@ -118,7 +124,9 @@ def test_unknown_words_and_positions():
         with pytest.raises(ValueError, match="'d' is not one of the 3 words"):
             call()
     for position in (-1, 3):
-        with pytest.raises(ValueError, match=f"position={position} is outside .* 3 words"):
+        with pytest.raises(
+            ValueError, match=f"position={position} is outside .* 3 words"
+        ):
             BRACKETS.fill_in_probs(["a", "c", "b"], position)
     with pytest.raises(ValueError, match="n_sentences=-1"):
         BRACKETS.sample(-1, torch.Generator())
@@ -148,7 +156,9 @@ def test_lr1_finds_what_is_ambiguous_and_passes_what_is_not():
     assert lr1_table(AMBIGUOUS).conflicts
     # the dangling else, with an "else" that may belong to either "if"
     dangling = {"S": {"if S": 0.2, "if S else S": 0.2, "x": 0.6}}
-    assert any("before else" in line for line in lr1_table(Grammar(dangling, "S")).conflicts)
+    assert any(
+        "before else" in line for line in lr1_table(Grammar(dangling, "S")).conflicts
+    )
 
 
 def test_the_textbook_grammar_has_ten_lr1_states():

@@ -70,7 +70,8 @@ def test_two_addresses_with_the_same_file_name_do_not_collide():
     paths = {cache_path(f"https://example.org/{folder}/input.txt") for folder in "ab"}
     assert len(paths) == 2
     assert (
-        cache_path("https://example.org/a%2F..%2Fb?x=../y").parent == cache_path("http://a").parent
+        cache_path("https://example.org/a%2F..%2Fb?x=../y").parent
+        == cache_path("http://a").parent
     )
 
 
@@ -104,7 +105,9 @@ def test_wrong_checksum_of_a_download_and_of_a_file(server, tmp_path):
         ("short.txt", OSError, f"{len(BYTES)} of {len(BYTES) + 100} bytes came"),
     ],
 )
-def test_what_can_go_wrong_on_the_way_leaves_nothing_behind(server, tmp_path, page, error, message):
+def test_what_can_go_wrong_on_the_way_leaves_nothing_behind(
+    server, tmp_path, page, error, message
+):
     with pytest.raises(error, match=message):
         load_text(f"{server.url}/{page}")
     assert cached_files(tmp_path) == []

@@ -40,7 +40,9 @@ def nucleus_from_below(logits: torch.Tensor, top_p: float) -> torch.Tensor:
     ascending, order = logits.sort(descending=False)
     drop = ascending.softmax(-1).cumsum(-1) <= 1 - top_p
     drop[-1] = False
-    return logits.masked_fill(torch.zeros_like(drop).scatter(0, order, drop), -torch.inf)
+    return logits.masked_fill(
+        torch.zeros_like(drop).scatter(0, order, drop), -torch.inf
+    )
 
 
 def test_greedy_takes_the_most_probable_and_the_first_of_equals():
@@ -50,7 +52,9 @@ def test_greedy_takes_the_most_probable_and_the_first_of_equals():
 
 def test_temperature_divides_the_logits():
     expected = PROBS**2 / (PROBS**2).sum()
-    torch.testing.assert_close(filter_logits(PROBS.log(), temperature=0.5).softmax(-1), expected)
+    torch.testing.assert_close(
+        filter_logits(PROBS.log(), temperature=0.5).softmax(-1), expected
+    )
     flat = filter_logits(PROBS.log(), temperature=1e6).softmax(-1)
     torch.testing.assert_close(flat, torch.full((5,), 0.2), atol=1e-5, rtol=0)
 
@@ -60,23 +64,36 @@ def test_temperature_divides_the_logits():
     [(1, [1]), (2, [1, 3]), (3, [1, 3, 4]), (5, [0, 1, 2, 3, 4]), (9, [*range(5)])],
 )
 def test_top_k_by_hand(top_k, kept):
-    assert keep_top_k(PROBS.log(), top_k).isfinite().nonzero().flatten().tolist() == kept
+    assert (
+        keep_top_k(PROBS.log(), top_k).isfinite().nonzero().flatten().tolist() == kept
+    )
 
 
 @pytest.mark.parametrize(
     ("top_p", "kept"),
-    [(0.01, [1]), (0.39, [1]), (0.41, [1, 3]), (0.69, [1, 3]), (0.75, [1, 3, 4]), (1, [*range(5)])],
+    [
+        (0.01, [1]),
+        (0.39, [1]),
+        (0.41, [1, 3]),
+        (0.69, [1, 3]),
+        (0.75, [1, 3, 4]),
+        (1, [*range(5)]),
+    ],
 )
 def test_top_p_by_hand(top_p, kept):
     """Sorted: 0.4, 0.3, 0.15, 0.1, 0.05; kept until at least top_p is held."""
-    assert keep_top_p(PROBS.log(), top_p).isfinite().nonzero().flatten().tolist() == kept
+    assert (
+        keep_top_p(PROBS.log(), top_p).isfinite().nonzero().flatten().tolist() == kept
+    )
 
 
 def test_top_p_equals_the_usual_implementation():
     for seed in range(50):
         logits = torch.randn(31, generator=seeded(seed), dtype=torch.float64)
         for top_p in (0.1, 0.5, 0.9, 0.999):
-            torch.testing.assert_close(keep_top_p(logits, top_p), nucleus_from_below(logits, top_p))
+            torch.testing.assert_close(
+                keep_top_p(logits, top_p), nucleus_from_below(logits, top_p)
+            )
 
 
 def test_filters_work_row_by_row_and_leave_their_input_alone():
@@ -84,7 +101,9 @@ def test_filters_work_row_by_row_and_leave_their_input_alone():
     before = logits.clone()
     for keep in (lambda x: keep_top_k(x, 2), lambda x: keep_top_p(x, 0.7)):
         together = keep(logits)
-        alone = torch.stack([keep(row) for row in logits.reshape(-1, 5)]).reshape(2, 3, 5)
+        alone = torch.stack([keep(row) for row in logits.reshape(-1, 5)]).reshape(
+            2, 3, 5
+        )
         torch.testing.assert_close(together, alone)
     filter_logits(logits, 0.5, 2, 0.5)
     assert torch.equal(logits, before)
@@ -104,7 +123,12 @@ def test_one_generate_serves_every_model(model):
     assert 0 not in text[1:-1] and 1 not in text[:-1]
     assert text == generate(model, [0], 12, generator=seeded(3))
     if not isinstance(model, MaximumLikelihood):
-        assert len({tuple(generate(model, [0], 12, generator=seeded(i))) for i in range(9)}) > 1
+        assert (
+            len(
+                {tuple(generate(model, [0], 12, generator=seeded(i))) for i in range(9)}
+            )
+            > 1
+        )
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
@@ -135,14 +159,18 @@ def test_samples_follow_the_probabilities():
     """1,000 draws: every frequency within four standard errors."""
     model, n = Additive(2, 8).fit(SENTENCES), 1000
     source = seeded(0)
-    drawn = torch.tensor([generate(model, [0, 2], 1, generator=source)[-1] for _ in range(n)])
+    drawn = torch.tensor(
+        [generate(model, [0, 2], 1, generator=source)[-1] for _ in range(n)]
+    )
     probs = model.next_token_probs([0, 2])
     error = (probs * (1 - probs) / n).sqrt()
     assert ((drawn.bincount(minlength=8) / n - probs).abs() <= 4 * error).all()
 
 
 def test_an_impossible_continuation_is_an_error_that_says_so():
-    with pytest.raises(ValueError, match=r"after \[0, 4, 2\] .* all 8 tokens probability 0"):
+    with pytest.raises(
+        ValueError, match=r"after \[0, 4, 2\] .* all 8 tokens probability 0"
+    ):
         generate(MaximumLikelihood(3, 8).fit(SENTENCES), [0, 4, 2], 3)
 
 

@@ -77,7 +77,9 @@ def toy(tmp_path):
                 text = text.replace(old, new)
             path.write_text(text, encoding="utf-8")
         hasher = code_hash.CodeHash(folder, "toy")
-        return tuple(hasher.of("toy.experiments.chapter", name) for name in ("first", "second"))
+        return tuple(
+            hasher.of("toy.experiments.chapter", name) for name in ("first", "second")
+        )
 
     return fingerprints
 
@@ -121,7 +123,11 @@ def test_what_does_not_matter_leaves_the_fingerprint(toy, file, old, new):
 def test_a_function_reached_through_its_module_counts(toy):
     before, after = (
         toy(),
-        toy("tools.py", "def unrelated(x):\n    return x", "def unrelated(x):\n    return -x"),
+        toy(
+            "tools.py",
+            "def unrelated(x):\n    return x",
+            "def unrelated(x):\n    return -x",
+        ),
     )
     assert before[0] == after[0]
     assert before[1] != after[1]
@@ -168,7 +174,9 @@ def counter(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(experiments, "FOLDER", tmp_path / "results")
     monkeypatch.setattr(experiments, "PARTIAL", tmp_path / "results" / ".lmcourse")
-    monkeypatch.setattr(experiments.Experiment, "code_hash", lambda self: "0123456789abcdef")
+    monkeypatch.setattr(
+        experiments.Experiment, "code_hash", lambda self: "0123456789abcdef"
+    )
     import importlib
 
     item = importlib.import_module("counting_toy").count
@@ -187,12 +195,19 @@ def test_the_runner_stores_whole_files_and_resumes(counter, capsys):
     assert "seed 2: RuntimeError: seed 2 breaks" in capsys.readouterr().err
     assert not item.path.exists()  # whole or not at all
     assert "no stored results" in item.complaint()
-    with pytest.raises(ValueError, match="python -m lmcourse.experiments --chapter counting_toy"):
+    with pytest.raises(
+        ValueError, match="python -m lmcourse.experiments --chapter counting_toy"
+    ):
         experiments.results("counting_toy.count")
 
     (folder / "broken").unlink()
     assert experiments.main(["--workers", "1"]) == 0
-    assert (folder / "calls.txt").read_text().split() == ["0", "1", "2", "2"]  # 0 and 1 were kept
+    assert (folder / "calls.txt").read_text().split() == [
+        "0",
+        "1",
+        "2",
+        "2",
+    ]  # 0 and 1 were kept
     run = experiments.results("counting_toy.count")
     assert run.values("value") == [0.0, 0.333333, 0.666667]
     assert run.values("threads") == [1, 1, 1]
@@ -204,7 +219,9 @@ def test_the_runner_stores_whole_files_and_resumes(counter, capsys):
     ]
     assert experiments.main([]) == 0
     assert "up to date" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="no 'bits'.*keys are \\['value', 'threads', 'list'\\]"):
+    with pytest.raises(
+        ValueError, match="no 'bits'.*keys are \\['value', 'threads', 'list'\\]"
+    ):
         run.values("bits")
     with pytest.raises(ValueError, match="no 5 at .*'list'.*2 entries"):
         run.values("list", 5)
@@ -224,7 +241,9 @@ def test_changed_code_makes_results_stale(counter, monkeypatch):
     item, _ = counter
     experiments.run([item], workers=1)
     monkeypatch.setattr(experiments.Experiment, "code_hash", lambda self: "f" * 16)
-    with pytest.raises(ValueError, match="made by other code .stored 0123456789abcdef, now ffff"):
+    with pytest.raises(
+        ValueError, match="made by other code .stored 0123456789abcdef, now ffff"
+    ):
         experiments.results("counting_toy.count")
 
 
@@ -255,7 +274,9 @@ def test_a_chapter_has_a_name_and_a_number(given, chapter):
 # -------------------------------------------------------------------------------- what is stored
 
 
-@pytest.mark.parametrize("item", experiments.all_experiments(), ids=lambda item: item.name)
+@pytest.mark.parametrize(
+    "item", experiments.all_experiments(), ids=lambda item: item.name
+)
 def test_stored_results_are_fresh(item):
     """Where this fails, run `make experiments`."""
     assert item.complaint() == ""
@@ -272,5 +293,9 @@ def test_stored_files_do_not_tell_the_machine():
 
     for path in experiments.FOLDER.glob("*.json"):
         text = path.read_text(encoding="utf-8")
-        assert set(json.loads(text)["machine"]) == {"cores", "processor", "threads_per_run"}
+        assert set(json.loads(text)["machine"]) == {
+            "cores",
+            "processor",
+            "threads_per_run",
+        }
         assert platform.node() not in text or not platform.node()

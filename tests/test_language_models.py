@@ -28,7 +28,9 @@ class Random(LanguageModel):
         super().__init__()
         self.vocab_size = vocab_size
         generator = torch.Generator().manual_seed(1)
-        self.table = nn.Parameter(torch.randn(vocab_size, vocab_size, generator=generator))
+        self.table = nn.Parameter(
+            torch.randn(vocab_size, vocab_size, generator=generator)
+        )
         self.dropout = nn.Dropout(0.5)
 
     def forward(self, token_ids):
@@ -68,7 +70,9 @@ def test_chain_rule_multiplies_the_probabilities_of_the_tokens():
         model(torch.tensor([sentence[:t]]))[0, -1].softmax(-1)[sentence[t]].item()
         for t in range(1, 4)
     ]
-    assert sentence_log_prob(model, sentence) == pytest.approx(math.log(math.prod(probs)))
+    assert sentence_log_prob(model, sentence) == pytest.approx(
+        math.log(math.prod(probs))
+    )
 
 
 def test_padding_and_batch_size_change_nothing():

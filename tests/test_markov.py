@@ -32,7 +32,9 @@ from lmcourse.markov import (
 from lmcourse.tokenizers import WordTokenizer
 from lmcourse.training import train
 
-KENLM = json.loads((Path(__file__).parent / "data" / "kenlm.json").read_text(encoding="utf-8"))
+KENLM = json.loads(
+    (Path(__file__).parent / "data" / "kenlm.json").read_text(encoding="utf-8")
+)
 
 
 def corpus(n_sentences: int, seed: int) -> str:
@@ -64,7 +66,11 @@ def kenlm_corpus():
         assert hashlib.sha256(text.encode()).hexdigest() == KENLM["sha256"][name]
     lines, test_lines = (text.splitlines() for text in texts.values())
     tokenizer = WordTokenizer.train(lines, open_vocabulary=True)
-    return tokenizer, [*map(tokenizer.encode, lines)], [*map(tokenizer.encode, test_lines)]
+    return (
+        tokenizer,
+        [*map(tokenizer.encode, lines)],
+        [*map(tokenizer.encode, test_lines)],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +100,22 @@ def test_p_of_rabbits_after_like_is_one_third(rabbits):
     tokenizer, sentences = rabbits
     like, animal = tokenizer.token_to_id["like"], tokenizer.token_to_id["rabbits"]
     counts = transition_counts(sentences, len(tokenizer))
-    assert Fraction(int(counts[like, animal]), int(counts[like].sum())) == Fraction(1, 3)
+    assert Fraction(int(counts[like, animal]), int(counts[like].sum())) == Fraction(
+        1, 3
+    )
     assert transition_matrix(counts)[like, animal].item() == 1 / 3
     model = MaximumLikelihood(2, len(tokenizer)).fit(sentences)
-    assert model.next_token_probs([like])[animal].item() == pytest.approx(1 / 3, abs=1e-15)
+    assert model.next_token_probs([like])[animal].item() == pytest.approx(
+        1 / 3, abs=1e-15
+    )
 
 
 def test_transition_counts_equal_a_plain_loop(kenlm_corpus):
     tokenizer, sentences, _ = kenlm_corpus
-    sentences = [[token % 40 if 1 < token < 3000 else token for token in s] for s in sentences[:50]]
+    sentences = [
+        [token % 40 if 1 < token < 3000 else token for token in s]
+        for s in sentences[:50]
+    ]
     sentences = [[0, *[token for token in s if token > 1], 1] for s in sentences]
     expected = torch.zeros(3000, 3000, dtype=torch.long)
     circle = [*itertools.chain(*sentences), 0]
@@ -127,7 +140,9 @@ def test_the_matrix_is_the_maximum_likelihood_bigram(rabbits):
         torch.testing.assert_close(model.next_token_probs([token]), matrix[token])
 
 
-def test_stationary_distribution_is_the_left_eigenvector_with_value_one(kenlm_corpus, rabbits):
+def test_stationary_distribution_is_the_left_eigenvector_with_value_one(
+    kenlm_corpus, rabbits
+):
     tokenizer, sentences = rabbits
     counts = transition_counts(sentences, len(tokenizer))
     matrix = transition_matrix(counts)
@@ -158,7 +173,9 @@ def test_a_chain_in_two_parts_has_no_single_stationary_distribution():
 
 
 def test_a_row_that_does_not_sum_to_one_is_refused():
-    with pytest.raises(ValueError, match=r"row 1 .* sums to 0\.9; every row must sum to 1"):
+    with pytest.raises(
+        ValueError, match=r"row 1 .* sums to 0\.9; every row must sum to 1"
+    ):
         stationary_distribution(torch.tensor([[0.5, 0.5], [0.5, 0.4]]))
 
 
@@ -189,7 +206,13 @@ def test_find_says_minus_one_for_what_never_occurred():
     ngrams = NGramCounts([[0, 2, 3, 1]], order=3, vocab_size=5)
     token = np.arange(5)
     assert ngrams.find(1, np.zeros(5, np.int64), token).tolist() == [0, 1, 2, 3, -1]
-    assert ngrams.find(2, np.full(5, 2), token).tolist() == [-1, -1, -1, 1, -1]  # after token 2
+    assert ngrams.find(2, np.full(5, 2), token).tolist() == [
+        -1,
+        -1,
+        -1,
+        1,
+        -1,
+    ]  # after token 2
     assert ngrams.find(3, np.full(5, -1), token).tolist() == [-1] * 5
     assert ngrams.find(2, np.full(5, 3), np.full(5, 4)).tolist() == [-1] * 5
 
@@ -214,7 +237,9 @@ def test_modified_kneser_ney_equals_kenlm(kenlm_corpus, order):
     model = ModifiedKneserNey(order, len(tokenizer)).fit(sentences)
     expected = KENLM["orders"][str(order)]
     for k in range(1, order + 1):
-        assert model.discounts(k) == pytest.approx(expected["discounts"][str(k)], rel=6e-6)
+        assert model.discounts(k) == pytest.approx(
+            expected["discounts"][str(k)], rel=6e-6
+        )
     log_probs = token_log_probs(model, test_sentences)
     first = [log_prob / math.log(10) for log_prob in log_probs[0].tolist()]
     assert first == pytest.approx(expected["per_word_log10"], abs=2e-6)
@@ -250,10 +275,15 @@ def test_counting_methods_equal_nltk(kenlm_corpus, order, ours, theirs):
         for text in texts
     ]
     reference.fit(
-        ngrams, vocabulary_text=[name for name in tokenizer.tokens if name not in ("<s>", "<unk>")]
+        ngrams,
+        vocabulary_text=[
+            name for name in tokenizer.tokens if name not in ("<s>", "<unk>")
+        ],
     )
     assert len(reference.vocab) == vocab_size - 1
-    contexts = [s[max(0, t - order + 1) : t] for s in sentences[:4] for t in range(1, len(s))]
+    contexts = [
+        s[max(0, t - order + 1) : t] for s in sentences[:4] for t in range(1, len(s))
+    ]
     contexts += [[0], [7, 3, 7][: order - 1], [99, 0]]
     for context in contexts:
         probs = model.next_token_probs(context or [0])
@@ -312,17 +342,34 @@ def test_back_off_worked_by_hand():
 def test_interpolation_worked_by_hand():
     """a b | a a: after a, order 2 says b, a and </s> 1/3 each; order 1 a 3/6, b 1/6, </s> 2/6."""
     model = Interpolated(2, 5, (0.2, 0.3, 0.5)).fit([[0, 2, 3, 1], [0, 2, 2, 1]])
-    expected = [0, 0.05 + 0.1 + 0.5 / 3, 0.05 + 0.15 + 0.5 / 3, 0.05 + 0.05 + 0.5 / 3, 0.05]
+    expected = [
+        0,
+        0.05 + 0.1 + 0.5 / 3,
+        0.05 + 0.15 + 0.5 / 3,
+        0.05 + 0.05 + 0.5 / 3,
+        0.05,
+    ]
     torch.testing.assert_close(
         model.next_token_probs([0, 2]), torch.tensor(expected, dtype=torch.float64)
     )
-    unseen = model.next_token_probs([0, 4])  # order 2 knows nothing: 0.2 and 0.3 of 0.5 are left
+    unseen = model.next_token_probs(
+        [0, 4]
+    )  # order 2 knows nothing: 0.2 and 0.3 of 0.5 are left
     assert unseen[2].item() == pytest.approx(0.4 / 4 + 0.6 * 3 / 6)
 
 
 # ------------------------------------------------------------------------------------ invariants
 
-CONTEXTS = [[0], [0, 9], [0, 9, 14, 3, 5], [5], [7, 7, 7, 7, 7], [0, 2, 2, 2], [1], [3, 1, 0]]
+CONTEXTS = [
+    [0],
+    [0, 9],
+    [0, 9, 14, 3, 5],
+    [5],
+    [7, 7, 7, 7, 7],
+    [0, 2, 2, 2],
+    [1],
+    [3, 1, 0],
+]
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 4, 5])
@@ -331,7 +378,9 @@ def test_smoothed_distributions_sum_to_one(kenlm_corpus, order, method):
     """Over all tokens but <s>; contexts seen, never seen, and at the beginning of a sentence."""
     tokenizer, sentences, test_sentences = kenlm_corpus
     model = smoothed(order, len(tokenizer))[method].fit(sentences)
-    seen = [s[: t + 1] for s in (sentences[0], test_sentences[0]) for t in range(len(s) - 1)]
+    seen = [
+        s[: t + 1] for s in (sentences[0], test_sentences[0]) for t in range(len(s) - 1)
+    ]
     for context in CONTEXTS + seen:
         probs = model.next_token_probs(context)
         assert probs.sum().item() == pytest.approx(1, abs=1e-9)
@@ -370,7 +419,9 @@ def test_forward_and_log_prob_agree(kenlm_corpus, order, method):
 
 
 @pytest.mark.parametrize("method", range(5), ids=METHODS)
-def test_what_comes_after_and_what_is_too_far_back_changes_nothing(kenlm_corpus, method):
+def test_what_comes_after_and_what_is_too_far_back_changes_nothing(
+    kenlm_corpus, method
+):
     tokenizer, sentences, _ = kenlm_corpus
     model = smoothed(3, len(tokenizer))[method].fit(sentences[:500])
     token_ids = torch.tensor([[0, 5, 9, 4, 7], [0, 8, 9, 4, 3]])
@@ -399,7 +450,10 @@ def test_maximum_likelihood_is_the_best_on_its_own_text(kenlm_corpus):
 def test_maximum_likelihood_gives_nothing_to_the_unseen(rabbits):
     tokenizer, sentences = rabbits
     model = MaximumLikelihood(3, len(tokenizer)).fit(sentences)
-    rabbits_id, turtles_id = tokenizer.token_to_id["rabbits"], tokenizer.token_to_id["turtles"]
+    rabbits_id, turtles_id = (
+        tokenizer.token_to_id["rabbits"],
+        tokenizer.token_to_id["turtles"],
+    )
     assert model.next_token_probs([rabbits_id, turtles_id]).sum() == 0
     with pytest.raises(ValueError, match="all 8 tokens probability 0"):
         generate(model, [0, rabbits_id, turtles_id], 3)
@@ -414,8 +468,14 @@ def test_discounts_fall_back_where_they_are_undefined(rabbits):
 @pytest.mark.parametrize(
     ("how_often", "expected"),
     [
-        ([1, 1, 1, 2, 2, 3, 8], (1 - 2 * 3 / 7 * 2 / 3, 2 - 3 * 3 / 7 / 2, 3)),  # Y = 3 / 7
-        ([1, 2, 3, 3, 3, 3, 8], (0.5, 1, 1.5)),  # Y = 1 / 3: D2 = 2 - 3 / 3 * 4 is below 0
+        (
+            [1, 1, 1, 2, 2, 3, 8],
+            (1 - 2 * 3 / 7 * 2 / 3, 2 - 3 * 3 / 7 / 2, 3),
+        ),  # Y = 3 / 7
+        (
+            [1, 2, 3, 3, 3, 3, 8],
+            (0.5, 1, 1.5),
+        ),  # Y = 1 / 3: D2 = 2 - 3 / 3 * 4 is below 0
         ([1, 1, 2, 2, 4, 4, 8], (0.5, 1, 1.5)),  # nothing counts 3
     ],
 )
@@ -423,7 +483,9 @@ def test_discounts_by_hand_and_their_fall_back(how_often, expected):
     """One word for each number; `</s>` counts 8."""
     words = [word for word, n in enumerate(how_often[:-1], start=2) for _ in range(n)]
     sentences = [[0, *words, 1]] + [[0, 1]] * 7
-    assert ModifiedKneserNey(1, 8).fit(sentences).discounts(1) == pytest.approx(expected)
+    assert ModifiedKneserNey(1, 8).fit(sentences).discounts(1) == pytest.approx(
+        expected
+    )
 
 
 def test_a_vocabulary_word_never_trained_on_still_has_a_chance(rabbits):
@@ -459,7 +521,9 @@ def test_gradient_descent_finds_the_table_that_we_counted(rabbits):
     tokenizer, sentences = rabbits
     trained = SoftmaxBigram(len(tokenizer))
     train(trained, sentences, steps=200, lr=1.0)
-    contexts = torch.tensor([[token] for token in (0, *range(2, len(tokenizer)))])  # all that occur
+    contexts = torch.tensor(
+        [[token] for token in (0, *range(2, len(tokenizer)))]
+    )  # all that occur
     counted = MaximumLikelihood(2, len(tokenizer)).fit(sentences)(contexts).exp()
     probs = trained(contexts).softmax(dim=-1)
     torch.testing.assert_close(probs, counted, atol=1e-3, rtol=0)
@@ -490,7 +554,10 @@ def test_the_trained_table_equals_the_counted_one_on_a_larger_text(kenlm_corpus)
         (lambda: Additive(2, 5, alpha=-1.0), "alpha=-1.0"),
         (lambda: Additive(2, 5, alpha=math.nan), "alpha=nan"),
         (lambda: Interpolated(2, 5, (0.5, 0.5)), r"2 lambdas for order=2; .*= 3"),
-        (lambda: Interpolated(2, 5, (0.2, 0.3, 0.4)), r"sum to 0\.9; they must sum to 1"),
+        (
+            lambda: Interpolated(2, 5, (0.2, 0.3, 0.4)),
+            r"sum to 0\.9; they must sum to 1",
+        ),
         (lambda: Interpolated(2, 5, (0.5, -0.5, 1.0)), "all must be >= 0"),
         (lambda: Interpolated(2, 5, (0.0, 0.5, 0.5)), "the first above 0"),
         (lambda: BackOff(2, 5, discount=0), "discount=0; .*above 0 and below 1"),
@@ -532,5 +599,7 @@ def test_bad_contexts_are_refused():
 
 
 def test_a_model_that_has_not_counted_says_so():
-    with pytest.raises(ValueError, match=r"KneserNey\(order=2, vocab_size=5\) has counted 0"):
+    with pytest.raises(
+        ValueError, match=r"KneserNey\(order=2, vocab_size=5\) has counted 0"
+    ):
         KneserNey(2, 5).next_token_probs([0])

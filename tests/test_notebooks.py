@@ -33,7 +33,9 @@ def test_code_cells_are_numbered_and_keep_their_number_in_the_result():
     cells = [
         new_markdown_cell("# Title"),
         new_code_cell(
-            "1", execution_count=9, outputs=[new_output("execute_result", {}, metadata={})]
+            "1",
+            execution_count=9,
+            outputs=[new_output("execute_result", {}, metadata={})],
         ),
         new_code_cell("", execution_count=None),
         new_code_cell("2", execution_count=3),
@@ -47,7 +49,9 @@ def test_code_cells_are_numbered_and_keep_their_number_in_the_result():
 
 def test_pieces_of_a_stream_become_one_and_streams_stay_apart():
     pieces = [("stdout", "a"), ("stdout", "b\n"), ("stderr", "!"), ("stdout", "c")]
-    joined = outputs_of(*(new_output("stream", name=name, text=text) for name, text in pieces))
+    joined = outputs_of(
+        *(new_output("stream", name=name, text=text) for name, text in pieces)
+    )
     assert [(o.name, o.text) for o in joined] == [
         ("stdout", "ab\n"),
         ("stderr", "!"),
@@ -72,7 +76,9 @@ def test_live_widgets_are_not_stored_but_their_snapshot_is():
 
 
 def test_metadata_of_a_run_or_a_machine_is_dropped():
-    notebook = shown(metadata={"execution": {"iopub.status.busy": "now"}, "tags": ["hide-input"]})
+    notebook = shown(
+        metadata={"execution": {"iopub.status.busy": "now"}, "tags": ["hide-input"]}
+    )
     notebook.metadata = {
         "kernelspec": {"name": "my-venv", "display_name": "My Python (3.13)"},
         "language_info": {"name": "python", "version": "3.13.1"},
@@ -84,16 +90,24 @@ def test_metadata_of_a_run_or_a_machine_is_dropped():
 
 
 def test_every_cell_has_an_id_of_its_own():
-    cells = [new_code_cell("a", id="same"), new_code_cell("a", id="same"), new_code_cell("b")]
+    cells = [
+        new_code_cell("a", id="same"),
+        new_code_cell("a", id="same"),
+        new_code_cell("b"),
+    ]
     del cells[2]["id"]
     ids = [cell.id for cell in notebooks.normalise(new_notebook(cells=cells)).cells]
     assert ids[0] == "same" and len(set(ids)) == 3
-    assert ids == [cell.id for cell in notebooks.normalise(new_notebook(cells=cells)).cells]
+    assert ids == [
+        cell.id for cell in notebooks.normalise(new_notebook(cells=cells)).cells
+    ]
 
 
 def test_normalising_twice_changes_nothing_more():
     notebook = shown(
-        new_output("stream", text="a"), new_output("stream", text="b"), execution_count=4
+        new_output("stream", text="a"),
+        new_output("stream", text="b"),
+        execution_count=4,
     )
     once = notebooks.normalise(notebook)
     assert notebooks.dumps(notebooks.normalise(once)) == notebooks.dumps(once)
@@ -102,12 +116,17 @@ def test_normalising_twice_changes_nothing_more():
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_the_chapters_are_stored_in_the_normal_form(path):
     stored = path.read_text(encoding="utf-8")
-    assert notebooks.dumps(notebooks.normalise(nbformat.reads(stored, as_version=4))) == stored
+    assert (
+        notebooks.dumps(notebooks.normalise(nbformat.reads(stored, as_version=4)))
+        == stored
+    )
 
 
 # -------------------------------------------------------------------------- running and writing
 def store(path: Path, *sources: str) -> Path:
-    notebooks.write(new_notebook(cells=[new_code_cell(source) for source in sources]), path)
+    notebooks.write(
+        new_notebook(cells=[new_code_cell(source) for source in sources]), path
+    )
     return path
 
 
@@ -125,7 +144,9 @@ def test_running_twice_gives_the_same_bytes(tmp_path, capsys):
     assert "unchanged" in capsys.readouterr().out
     text = first.decode()
     assert "lmcourse-widget" in text and "가" in text
-    assert "widget-view" not in text and "widgets" not in nbformat.reads(text, 4).metadata
+    assert (
+        "widget-view" not in text and "widgets" not in nbformat.reads(text, 4).metadata
+    )
     assert nbformat.reads(text, 4).cells[2].outputs == []
 
 
@@ -157,7 +178,9 @@ def test_check_writes_nothing_and_normalise_runs_nothing(tmp_path, capsys):
 
 
 def test_a_path_that_is_no_notebook_is_named():
-    with pytest.raises(ValueError, match=r"missing\.ipynb is neither a folder nor a notebook"):
+    with pytest.raises(
+        ValueError, match=r"missing\.ipynb is neither a folder nor a notebook"
+    ):
         notebooks.find([Path("missing.ipynb")])
 
 
@@ -166,9 +189,14 @@ def test_a_path_that_is_no_notebook_is_named():
 def copy(tmp_path_factory) -> Path:
     """A folder with a copy of the package, and a notebook that shows a function and a widget."""
     folder = tmp_path_factory.mktemp("copy")
-    ignored = shutil.ignore_patterns("__pycache__", "results", "exercises", "experiments")
+    ignored = shutil.ignore_patterns(
+        "__pycache__", "results", "exercises", "experiments"
+    )
     shutil.copytree(PACKAGE, folder / "lmcourse", ignore=ignored)
-    for name in ("exercises", "experiments"):  # the widgets import them; they are not changed
+    for name in (
+        "exercises",
+        "experiments",
+    ):  # the widgets import them; they are not changed
         shutil.copytree(PACKAGE / name, folder / "lmcourse" / name)
     path = store(
         folder / "chapter.ipynb",
@@ -183,7 +211,11 @@ def copy(tmp_path_factory) -> Path:
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run Python in a folder whose copy of the package comes before the installed one."""
-    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
@@ -197,7 +229,13 @@ def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 def nbval(folder: Path) -> subprocess.CompletedProcess:
     options = ["-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(folder)]
     return python(
-        folder, "-m", "pytest", *options, "--nbval", "--nbval-current-env", "chapter.ipynb"
+        folder,
+        "-m",
+        "pytest",
+        *options,
+        "--nbval",
+        "--nbval-current-env",
+        "chapter.ipynb",
     )
 
 
@@ -208,7 +246,9 @@ def changed(copy) -> Callable[[str, str, str], subprocess.CompletedProcess]:
     def change(module: str, line: str, other: str) -> subprocess.CompletedProcess:
         path = copy / "lmcourse" / module
         text = path.read_text(encoding="utf-8")
-        assert len(re.findall(re.escape(line), text)) == 1, f"{module} has not one line {line!r}"
+        assert len(re.findall(re.escape(line), text)) == 1, (
+            f"{module} has not one line {line!r}"
+        )
         path.write_text(text.replace(line, other), encoding="utf-8")
         try:
             return nbval(copy)
@@ -225,14 +265,18 @@ def test_nbval_passes_on_the_unchanged_package(copy):
 
 
 def test_nbval_notices_a_changed_line_of_a_shown_function(changed):
-    result = changed("language_models.py", "    return 2**bits\n", "    return 2.0**bits\n")
+    result = changed(
+        "language_models.py", "    return 2**bits\n", "    return 2.0**bits\n"
+    )
     assert result.returncode == 1
     assert "1 failed, 2 passed" in result.stdout
 
 
 def test_nbval_notices_a_changed_state_of_a_widget(changed):
     result = changed(
-        "widgets/markov_explorer.py", "order = traitlets.Int(2,", "order = traitlets.Int(3,"
+        "widgets/markov_explorer.py",
+        "order = traitlets.Int(2,",
+        "order = traitlets.Int(3,",
     )
     assert result.returncode == 1
     assert "1 failed, 2 passed" in result.stdout

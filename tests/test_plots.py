@@ -26,10 +26,18 @@ MAKERS = {
         **TEXTS,
     ),
     "bars": lambda: plots.bars(
-        {"a": 3.0, "b": [1.0, 1.5]}, value_label="bits", floor=0.5, floor_label="entropy", **TEXTS
+        {"a": 3.0, "b": [1.0, 1.5]},
+        value_label="bits",
+        floor=0.5,
+        floor_label="entropy",
+        **TEXTS,
     ),
-    "heat_map": lambda: plots.heat_map(CHAIN, ["a", "b", "c"], ["long name", "b", "c"], **TEXTS),
-    "transition_graph": lambda: plots.transition_graph(["<s>", "b", "c"], CHAIN, **TEXTS),
+    "heat_map": lambda: plots.heat_map(
+        CHAIN, ["a", "b", "c"], ["long name", "b", "c"], **TEXTS
+    ),
+    "transition_graph": lambda: plots.transition_graph(
+        ["<s>", "b", "c"], CHAIN, **TEXTS
+    ),
 }
 each_kind = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 
@@ -66,18 +74,26 @@ def test_alternative_text_and_caption_stand_in_the_output(make):
 @each_kind
 def test_the_address_holds_valid_svg_without_outside_parts(make):
     picture = make()
-    address = re.search(r'src="data:image/svg\+xml,([^"]*)"', picture._repr_html_()).group(1)
+    address = re.search(
+        r'src="data:image/svg\+xml,([^"]*)"', picture._repr_html_()
+    ).group(1)
     assert address.isascii()
     svg = urllib.parse.unquote(address)
     root = ElementTree.fromstring(svg)
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     assert picture_texts(svg) == picture_texts(picture.svg())
-    assert set(re.findall(r"https?://([^/\"']+)", svg)) == {"www.w3.org"}  # names, no addresses
+    assert set(re.findall(r"https?://([^/\"']+)", svg)) == {
+        "www.w3.org"
+    }  # names, no addresses
     assert len(picture._repr_html_()) < 40_000
 
 
 def picture_texts(svg):
-    return [node.text for node in ElementTree.fromstring(svg).iter() if node.tag.endswith("}text")]
+    return [
+        node.text
+        for node in ElementTree.fromstring(svg).iter()
+        if node.tag.endswith("}text")
+    ]
 
 
 @each_kind
@@ -104,7 +120,9 @@ def test_what_is_drawn_later_counts():
 
 def luminance(colour):
     channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
+    ]
     return np.dot(linear, [0.2126, 0.7152, 0.0722])
 
 
@@ -114,8 +132,12 @@ def contrast(one, other):
 
 
 def blend(colour, background, opacity):
-    pairs = [(int(colour[i : i + 2], 16), int(background[i : i + 2], 16)) for i in (1, 3, 5)]
-    return "#" + "".join(f"{round(opacity * c + (1 - opacity) * b):02x}" for c, b in pairs)
+    pairs = [
+        (int(colour[i : i + 2], 16), int(background[i : i + 2], 16)) for i in (1, 3, 5)
+    ]
+    return "#" + "".join(
+        f"{round(opacity * c + (1 - opacity) * b):02x}" for c, b in pairs
+    )
 
 
 @pytest.mark.parametrize("side", [0, 1], ids=["light", "dark"])
@@ -129,7 +151,9 @@ def test_contrast_is_enough_to_read(side):
 
 
 def test_layers_follow_the_steps_from_the_first_token():
-    places = plots.layers(["a", "b", "c", "d"], np.array(CHAIN + [[0, 0, 0]]) @ np.eye(3, 4))
+    places = plots.layers(
+        ["a", "b", "c", "d"], np.array(CHAIN + [[0, 0, 0]]) @ np.eye(3, 4)
+    )
     assert places["a"][0] == 0.0
     assert places["b"][0] == places["c"][0] == 1.0
     assert len(set(places.values())) == 4
@@ -145,18 +169,32 @@ def test_layers_follow_the_steps_from_the_first_token():
             lambda: plots.lines([1, 2], {"a": [1]}, x_label="x", y_label="y", **TEXTS),
             "'a' has 1 points, x has 2",
         ),
-        (lambda: plots.heat_map([[1.0]], ["a", "b"], ["c"], **TEXTS), r"shape \(1, 1\)"),
-        (lambda: plots.heat_map([[-1.0]], ["a"], ["c"], **TEXTS), "smallest number is -1"),
+        (
+            lambda: plots.heat_map([[1.0]], ["a", "b"], ["c"], **TEXTS),
+            r"shape \(1, 1\)",
+        ),
+        (
+            lambda: plots.heat_map([[-1.0]], ["a"], ["c"], **TEXTS),
+            "smallest number is -1",
+        ),
         (lambda: plots.transition_graph(["a"], CHAIN, **TEXTS), "there are 1 tokens"),
         (
-            lambda: plots.transition_graph(["a"], [[1]], positions={"b": (0, 0)}, **TEXTS),
+            lambda: plots.transition_graph(
+                ["a"], [[1]], positions={"b": (0, 0)}, **TEXTS
+            ),
             r"no position for \['a'\]",
         ),
         (lambda: plots.table([], caption="c"), "at least one row"),
         (lambda: plots.table([{"a": 1}], caption=""), "has a caption"),
         (lambda: plots.table([{"a": 1}, {"b": 1}], caption="c"), "the first has"),
-        (lambda: plots.table([{"a": "x"}], caption="c", highlight={"a": "min"}), "column of"),
-        (lambda: plots.table([{"a": 1}], caption="c", highlight={"a": "best"}), '"min" or "max"'),
+        (
+            lambda: plots.table([{"a": "x"}], caption="c", highlight={"a": "min"}),
+            "column of",
+        ),
+        (
+            lambda: plots.table([{"a": 1}], caption="c", highlight={"a": "best"}),
+            '"min" or "max"',
+        ),
     ],
 )
 def test_wrong_use_is_told(call, message):
@@ -177,7 +215,10 @@ def test_a_table_rounds_and_marks_its_best():
     root = ElementTree.fromstring(html)
     assert root.find("caption").text == "B & C."
     assert [cell.get("scope") for cell in root.iter("th")] == ["col"] * 3 + ["row"] * 3
-    assert [cell.text for cell in root.iter("strong")] == ["2.000", "2.000"]  # equal as shown
+    assert [cell.text for cell in root.iter("strong")] == [
+        "2.000",
+        "2.000",
+    ]  # equal as shown
     assert [cell.text for cell in root.iter("td")][1::2] == ["12,345", None, "0.0"]
     assert repr(shown).splitlines()[1] == "model   bits       n"
 

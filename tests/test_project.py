@@ -22,10 +22,17 @@ def test_style(arguments):
 
 def test_every_requirement_is_pinned_and_named_once():
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    requirements = [Requirement(text) for line in lines if (text := line.partition("#")[0].strip())]
-    names = [re.sub(r"[-_.]+", "-", requirement.name).lower() for requirement in requirements]
+    requirements = [
+        Requirement(text) for line in lines if (text := line.partition("#")[0].strip())
+    ]
+    names = [
+        re.sub(r"[-_.]+", "-", requirement.name).lower() for requirement in requirements
+    ]
     assert len(names) == len(set(names))
-    assert all(re.fullmatch(r"==[^*]+", str(requirement.specifier)) for requirement in requirements)
+    assert all(
+        re.fullmatch(r"==[^*]+", str(requirement.specifier))
+        for requirement in requirements
+    )
     assert names[0] == "torch"
 
 
@@ -38,4 +45,6 @@ def test_every_command_of_the_makefile_says_what_it_does():
 
 def test_ci_runs_make_test_and_nothing_else():
     lines = (ROOT / ".ci/run").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if not line.startswith(("#", "set ", "cd "))] == ["make test"]
+    assert [line for line in lines if not line.startswith(("#", "set ", "cd "))] == [
+        "make test"
+    ]

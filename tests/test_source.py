@@ -38,7 +38,9 @@ def only_docstring():
 
 def test_a_function_is_a_fenced_block_under_its_name():
     text = show_source(without_docstrings)._repr_markdown_()
-    assert text.startswith("**`source.without_docstrings`**\n\n```python\ndef without_docstrings(")
+    assert text.startswith(
+        "**`source.without_docstrings`**\n\n```python\ndef without_docstrings("
+    )
     assert text.endswith("\n```")
     assert '"""' not in text
     assert '"""' in show_source(without_docstrings, docstring=True)._repr_markdown_()
@@ -47,11 +49,23 @@ def test_a_function_is_a_fenced_block_under_its_name():
 @pytest.mark.parametrize(
     ("item", "name", "code"),
     [
-        (Toy.method, "method", "def method(self, x):\n    # doubled\n    return x * self.size"),
-        (Toy.double, "double", "@property\ndef double(self):\n    return 2 * self.size"),
+        (
+            Toy.method,
+            "method",
+            "def method(self, x):\n    # doubled\n    return x * self.size",
+        ),
+        (
+            Toy.double,
+            "double",
+            "@property\ndef double(self):\n    return 2 * self.size",
+        ),
         (Toy.make, "make", "@classmethod\ndef make(cls):\n    return cls()"),
         (Toy.fixed, "fixed", "@staticmethod\ndef fixed():\n    return 1"),
-        (Toy().method, "method", "def method(self, x):\n    # doubled\n    return x * self.size"),
+        (
+            Toy().method,
+            "method",
+            "def method(self, x):\n    # doubled\n    return x * self.size",
+        ),
     ],
 )
 def test_single_methods_are_shown_without_indent(item, name, code):

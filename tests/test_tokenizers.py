@@ -19,7 +19,9 @@ def test_ids_are_special_tokens_then_order_of_first_appearance():
     assert all(opened.token_to_id[token] == i for i, token in enumerate(opened.tokens))
 
 
-@pytest.mark.parametrize("text", ["", "a", "토끼를 좋아한다", "🐇 and 🐢", "a  b\n c", "é ≠ é"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "토끼를 좋아한다", "🐇 and 🐢", "a  b\n c", "é ≠ é"]
+)
 def test_characters_make_the_round_trip(text):
     tokenizer = CharTokenizer.train([text + "x"])
     token_ids = tokenizer.encode(text)
@@ -47,7 +49,9 @@ def test_unk_written_in_the_training_text_is_the_unknown_token():
 
 def test_a_closed_vocabulary_names_token_size_and_near_matches():
     tokenizer = WordTokenizer.train(SENTENCES)
-    with pytest.raises(ValueError, match=r"'rabits' is not among the 8 .*near it: 'rabbits'"):
+    with pytest.raises(
+        ValueError, match=r"'rabits' is not among the 8 .*near it: 'rabbits'"
+    ):
         tokenizer.encode("I like rabits")
     with pytest.raises(ValueError, match=r"'z' is not among"):
         CharTokenizer.train(["ab"]).encode("z")

@@ -15,7 +15,9 @@ def test_named_streams_are_reproducible_and_independent():
         return torch.rand(3, generator=generator(seed, name)).tolist()
 
     assert stream(0, "data") == stream(0, "data")
-    streams = {tuple(stream(seed, name)) for seed in range(5) for name in ("data", "weights")}
+    streams = {
+        tuple(stream(seed, name)) for seed in range(5) for name in ("data", "weights")
+    }
     assert len(streams) == 10
     assert stream(1, "1") != stream(11, "")
 
@@ -31,7 +33,14 @@ def test_loss_starts_at_the_uniform_level_and_ends_at_the_entropy_of_the_table()
 def test_training_repeats_exactly():
     def weights(seed):
         model = SoftmaxBigram(8)
-        train(model, SENTENCES, steps=20, lr=0.1, batch_size=2, generator=generator(seed, "draw"))
+        train(
+            model,
+            SENTENCES,
+            steps=20,
+            lr=0.1,
+            batch_size=2,
+            generator=generator(seed, "draw"),
+        )
         return model.linear.weight
 
     assert torch.equal(weights(0), weights(0))

@@ -38,7 +38,9 @@ WIDGETS = {
 
 
 def state_of(widget) -> dict:
-    text = re.search(r'<script type="application/json">(.*?)</script>', widget.snapshot(), re.S)
+    text = re.search(
+        r'<script type="application/json">(.*?)</script>', widget.snapshot(), re.S
+    )
     return json.loads(text.group(1))
 
 
@@ -88,10 +90,16 @@ def test_every_widget_is_one_module_without_imports():
 
 def test_site_scripts_register_the_module_that_jupyter_loads():
     scripts = site_scripts()
-    assert set(scripts) == {"host.js", "widgets.css", *(f"{name}.js" for name in widget_names())}
+    assert set(scripts) == {
+        "host.js",
+        "widgets.css",
+        *(f"{name}.js" for name in widget_names()),
+    }
     for widget in (MarkovExplorer, ShannonGame, QuizCard, ExerciseCard):
         source = scripts[f"{widget.name}.js"]
-        name, module = json.loads(f"[{source[len('lmcourse.register(') : -len(');') - 1]}]")
+        name, module = json.loads(
+            f"[{source[len('lmcourse.register(') : -len(');') - 1]}]"
+        )
         assert name == widget.name and module == widget._esm
     assert sum(len(text.encode()) for text in scripts.values()) < 160_000
 
@@ -158,7 +166,9 @@ def test_game_asks_a_language_model_at_every_position():
     bigram = game.models[1]
     rows = [bigram["table"][row] for row in bigram["probs"][0]]
     after_like = dict(zip(rows[2][::2], rows[2][1::2], strict=True))
-    assert after_like[game.vocabulary.index("rabbits")] == pytest.approx(1 / 3, abs=1e-5)
+    assert after_like[game.vocabulary.index("rabbits")] == pytest.approx(
+        1 / 3, abs=1e-5
+    )
     assert len(rows) == 4 and len(after_like) == 3
 
 
@@ -188,7 +198,9 @@ def test_every_code_exercise_has_a_card(exercise):
 
 
 def test_cards_refuse_the_other_kind():
-    with pytest.raises(ValueError, match="QuizCard shows choice, number, order, predict"):
+    with pytest.raises(
+        ValueError, match="QuizCard shows choice, number, order, predict"
+    ):
         QuizCard(CODE[0])
     with pytest.raises(ValueError, match="ExerciseCard shows code"):
         ExerciseCard(QUIZZES[0])

@@ -29,14 +29,14 @@ from sphinx.search.en import SearchEnglish
 from lmcourse.widgets.base import site_scripts
 
 HANGUL_WORD = re.compile("[\uac00-\ud7a3]{3,}")
-ICON_SCRIPT = re.compile(r"\s*<(?:script|link)[^>]*scripts/fontawesome\.js[^>]*>(?:</script>)?")
+ICON_SCRIPT = re.compile(
+    r"\s*<(?:script|link)[^>]*scripts/fontawesome\.js[^>]*>(?:</script>)?"
+)
 MATHJAX = re.compile(
     r"\s*<script>window\.MathJax = .*?</script>|\s*<script[^>]*_static/mathjax/[^>]*></script>"
 )
 # The search reads the pages it found to show a line of each; browsers forbid that on file://.
-NO_SUMMARY_FROM_DISK = (
-    'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
-)
+NO_SUMMARY_FROM_DISK = 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
 FORMULA = 'class="math '
 
 
@@ -94,7 +94,9 @@ def name_anchors(app: Sphinx, env: BuildEnvironment) -> None:
     cite = env.get_domain("cite")
     for citation in cite.citations:
         papers[citation.key] = (0, citation.key, citation.key)
-        listed = cite.bibliographies[citation.bibliography_key].citation_nodes[citation.key]
+        listed = cite.bibliographies[citation.bibliography_key].citation_nodes[
+            citation.key
+        ]
         if citation.key not in listed["ids"]:
             listed["ids"].insert(0, citation.key)
 

@@ -76,7 +76,8 @@ def _zipf(words: Sequence[str]) -> dict[str, float]:
 
 def _teaching_rules() -> dict[str, dict[str, float]]:
     report = {
-        f"{name} says that Sentence , agrees {name}": _REPORT_PROB / len(NAMES) for name in NAMES
+        f"{name} says that Sentence , agrees {name}": _REPORT_PROB / len(NAMES)
+        for name in NAMES
     }
     rules = {
         "Sentence": {"Clause": 1 - _REPORT_PROB} | report,
@@ -91,7 +92,10 @@ def _teaching_rules() -> dict[str, dict[str, float]]:
     for number in _NUMBERS:
         rules |= {
             # "the" stands here because it has no number: only the noun shows it
-            f"NP_{number}": {f"the Nom_{number}": 0.6, f"Det_{number} Nom_{number}": 0.4},
+            f"NP_{number}": {
+                f"the Nom_{number}": 0.6,
+                f"Det_{number} Nom_{number}": 0.4,
+            },
             # at most one modifier: nothing, an adjective, a prepositional phrase, a relative clause
             f"Nom_{number}": {
                 f"N_{number}": 0.5,
@@ -137,8 +141,12 @@ class TeachingLanguage:
     floor: float
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{name}={len(getattr(self, name))}" for name in ("train", "dev", "test"))
-        return f"TeachingLanguage({sizes} sentences, floor={self.floor:.4f} bits per word)"
+        sizes = ", ".join(
+            f"{name}={len(getattr(self, name))}" for name in ("train", "dev", "test")
+        )
+        return (
+            f"TeachingLanguage({sizes} sentences, floor={self.floor:.4f} bits per word)"
+        )
 
 
 @cache
@@ -166,7 +174,9 @@ def teaching_language(
     parts = []
     for name, n_sentences in [("train", n_train), ("dev", n_dev), ("test", n_test)]:
         if n_sentences < 1:
-            raise ValueError(f"n_{name}={n_sentences} is not positive: each part needs a sentence")
+            raise ValueError(
+                f"n_{name}={n_sentences} is not positive: each part needs a sentence"
+            )
         stream = random_stream(seed, f"teaching language, {name}")
         samples = TEACHING_GRAMMAR.sample(n_sentences, stream)
         parts.append(tuple(" ".join(sample.words) for sample in samples))
@@ -224,7 +234,9 @@ class TrueModel(LanguageModel):
                     probs[b, t, self.token_to_id[word]] = prob
         return torch.from_numpy(probs).log()
 
-    def log_prob(self, token_ids: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time-1"]:
+    def log_prob(
+        self, token_ids: Int[Tensor, "batch time"]
+    ) -> Float[Tensor, "batch time-1"]:
         """Log probability in nats of the tokens that occur, without looking at the others."""
         check_token_ids(token_ids, self.vocab_size)
         probs = np.zeros(token_ids.shape)
@@ -238,7 +250,11 @@ class TrueModel(LanguageModel):
         yield state, 1.0
         for token_id in sentence[1:]:
             word = self.tokens[token_id]
-            state, prob = self.grammar.advance(state, word) if word in self._possible else ({}, 0.0)
+            state, prob = (
+                self.grammar.advance(state, word)
+                if word in self._possible
+                else ({}, 0.0)
+            )
             yield state, prob
 
     def __repr__(self) -> str:
@@ -291,9 +307,13 @@ def agreement_cases(
         ('the horse beside the birds', 'likes', 'like', 4)
     """
     if n_cases < 1 or n_phrases < 0:
-        raise ValueError(f"n_cases={n_cases} must be > 0 and n_phrases={n_phrases} >= 0")
+        raise ValueError(
+            f"n_cases={n_cases} must be > 0 and n_phrases={n_phrases} >= 0"
+        )
     if n_phrases == 0 and not congruent:
-        raise ValueError("n_phrases=0 with congruent=False: only a phrase can be incongruent")
+        raise ValueError(
+            "n_phrases=0 with congruent=False: only a phrase can be incongruent"
+        )
 
     def choose(n: int) -> int:
         return int(torch.randint(n, (), generator=generator))
@@ -344,16 +364,23 @@ def recall_cases(sentences: Iterable[str]) -> list[Probe]:
                 speeches.append(position)
                 continue
             if not speeches or words[speeches[-1]] != word:
-                raise ValueError(f"{word!r} closes a speech that it did not open: {sentence!r}")
+                raise ValueError(
+                    f"{word!r} closes a speech that it did not open: {sentence!r}"
+                )
             opened = speeches.pop()
             others = tuple(name for name in NAMES if name != word)
-            cases.append(Probe(tuple(words[:position]), (word,), others, position - opened))
+            cases.append(
+                Probe(tuple(words[:position]), (word,), others, position - opened)
+            )
     return cases
 
 
 @torch.no_grad()
 def probe_accuracy(
-    model: LanguageModel, tokenizer: Tokenizer, cases: Sequence[Probe], batch_size: int = 64
+    model: LanguageModel,
+    tokenizer: Tokenizer,
+    cases: Sequence[Probe],
+    batch_size: int = 64,
 ) -> float:
     """How often the model's favourite among the right and the wrong words is a right one.
 
@@ -385,7 +412,9 @@ def probe_accuracy(
     for same_length in by_length.values():
         for start in range(0, len(same_length), batch_size):
             batch = same_length[start : start + batch_size]
-            token_ids = torch.tensor([tokenizer.encode(" ".join(c.prefix))[:-1] for c in batch])
+            token_ids = torch.tensor(
+                [tokenizer.encode(" ".join(c.prefix))[:-1] for c in batch]
+            )
             scores = model(token_ids)[:, -1]
             for case, row in zip(batch, scores, strict=True):
                 right, wrong = (
@@ -393,7 +422,10 @@ def probe_accuracy(
                     for words in (case.right, case.wrong)
                 )
                 best = max(right.max(), wrong.max())
-                n_right, n_wrong = (right == best).sum().item(), (wrong == best).sum().item()
+                n_right, n_wrong = (
+                    (right == best).sum().item(),
+                    (wrong == best).sum().item(),
+                )
                 total += n_right / (n_right + n_wrong)
     model.train(was_training)
     return total / len(cases)

@@ -51,7 +51,9 @@ def lr1_table(grammar: Grammar) -> Table:
         >>> lr1_table(Grammar({"S": {"a": 0.5, "A": 0.5}, "A": {"a": 1.0}}, start="S")).conflicts
         ('before </s>: S -> a • or A -> a •',)
     """
-    rules = {left: [right for right, _ in rights] for left, rights in grammar.rules.items()}
+    rules = {
+        left: [right for right, _ in rights] for left, rights in grammar.rules.items()
+    }
     first = _first_words(rules)
     goal = Item("", (grammar.start,), 0)
     start = _closure({goal: frozenset([END])}, rules, first)

@@ -71,11 +71,17 @@ class Grammar:
             for left, rights in rules.items()
         }
         self._check_rules()
-        symbols = (s for rights in self.rules.values() for right, _ in rights for s in right)
-        self.words: tuple[str, ...] = tuple(dict.fromkeys(s for s in symbols if s not in rules))
+        symbols = (
+            s for rights in self.rules.values() for right, _ in rights for s in right
+        )
+        self.words: tuple[str, ...] = tuple(
+            dict.fromkeys(s for s in symbols if s not in rules)
+        )
         """Every word of the language, in the order of the rules."""
         self._known = frozenset(self.words)
-        self._starts: dict[str, dict[str, list[tuple[Stack, float]]]] = {}  # memo of _derivatives
+        self._starts: dict[
+            str, dict[str, list[tuple[Stack, float]]]
+        ] = {}  # memo of _derivatives
         self._firsts: dict[str, dict[str, float]] = {}  # memo of _first_words
         self._check_left_recursion()
         self._check_finite()
@@ -148,7 +154,9 @@ class Grammar:
             >>> Grammar({"S": {"a S": 0.5, "a": 0.5}}, start="S").entropy_per_sentence()
             2.0
         """
-        choice = [-sum(p * math.log2(p) for _, p in rights) for rights in self.rules.values()]
+        choice = [
+            -sum(p * math.log2(p) for _, p in rights) for rights in self.rules.values()
+        ]
         return self._expected_total(choice)
 
     def expected_length(self) -> float:
@@ -177,7 +185,9 @@ class Grammar:
         """Solves total = own + M total, and returns the total of the start symbol."""
         matrix = self._expected_symbols()
         identity = torch.eye(len(matrix), dtype=torch.float64)
-        totals = torch.linalg.solve(identity - matrix, torch.tensor(own, dtype=torch.float64))
+        totals = torch.linalg.solve(
+            identity - matrix, torch.tensor(own, dtype=torch.float64)
+        )
         return totals[list(self.rules).index(self.start)].item()
 
     def _expected_symbols(self) -> torch.Tensor:
@@ -195,21 +205,34 @@ class Grammar:
 
     def _check_rules(self) -> None:
         if self.start not in self.rules:
-            raise ValueError(f"start={self.start!r} has no rules; there are {list(self.rules)}")
+            raise ValueError(
+                f"start={self.start!r} has no rules; there are {list(self.rules)}"
+            )
         for left, rights in self.rules.items():
             for right, prob in rights:
                 if not right:
-                    raise ValueError(f"{left} has an empty right-hand side: give it a symbol")
+                    raise ValueError(
+                        f"{left} has an empty right-hand side: give it a symbol"
+                    )
                 if END in right:
-                    raise ValueError(f"{left} holds {END}, which only the end of a sentence may")
+                    raise ValueError(
+                        f"{left} holds {END}, which only the end of a sentence may"
+                    )
                 if not prob > 0:
-                    raise ValueError(f"{left} -> {' '.join(right)} has probability {prob}, not > 0")
+                    raise ValueError(
+                        f"{left} -> {' '.join(right)} has probability {prob}, not > 0"
+                    )
             total = math.fsum(prob for _, prob in rights)
             if not math.isclose(total, 1, abs_tol=1e-9):
-                raise ValueError(f"the probabilities of {left} sum to {total}, not to 1")
+                raise ValueError(
+                    f"the probabilities of {left} sum to {total}, not to 1"
+                )
 
     def _check_left_recursion(self) -> None:
-        first = {left: {right[0] for right, _ in rights} for left, rights in self.rules.items()}
+        first = {
+            left: {right[0] for right, _ in rights}
+            for left, rights in self.rules.items()
+        }
         for symbol in self.rules:
             seen: set[str] = set()
             agenda = [symbol]
@@ -218,7 +241,9 @@ class Grammar:
                 seen |= new
                 agenda.extend(new)
             if symbol in seen:
-                raise ValueError(f"{symbol} can begin with itself (left recursion): turn the rule")
+                raise ValueError(
+                    f"{symbol} can begin with itself (left recursion): turn the rule"
+                )
 
     def _check_finite(self) -> None:
         radius = torch.linalg.eigvals(self._expected_symbols()).abs().max().item()
@@ -235,12 +260,16 @@ class Grammar:
         if symbol not in self.rules:
             return {symbol: [((), 1.0)]}
         if symbol not in self._starts:
-            totals: dict[str, dict[Stack, float]] = defaultdict(lambda: defaultdict(float))
+            totals: dict[str, dict[Stack, float]] = defaultdict(
+                lambda: defaultdict(float)
+            )
             for right, prob in self.rules[symbol]:
                 for word, remainders in self._derivatives(right[0]).items():
                     for owed, p in remainders:
                         totals[word][owed + right[1:]] += prob * p
-            self._starts[symbol] = {word: list(owed.items()) for word, owed in totals.items()}
+            self._starts[symbol] = {
+                word: list(owed.items()) for word, owed in totals.items()
+            }
         return self._starts[symbol]
 
     def start_state(self) -> State:
@@ -269,7 +298,9 @@ class Grammar:
         if word == END:
             return {}, state.get((), 0.0)
         if word not in self._known:
-            raise ValueError(f"{word!r} is not one of the {len(self.words)} words of the language")
+            raise ValueError(
+                f"{word!r} is not one of the {len(self.words)} words of the language"
+            )
         after: dict[Stack, float] = {}
         for stack, weight in state.items():
             if not stack:
@@ -344,7 +375,9 @@ class Grammar:
         """
         state, _ = self.read(prefix)
         if not state:
-            raise ValueError(f"no sentence of the grammar begins with {' '.join(prefix)!r}")
+            raise ValueError(
+                f"no sentence of the grammar begins with {' '.join(prefix)!r}"
+            )
         return self.state_probs(state)
 
     def log_prob(self, words: Sequence[str]) -> float:
@@ -387,7 +420,9 @@ class Grammar:
             {'a': 0.25, 'c': 0.75}
         """
         if not 0 <= position < len(words):
-            raise ValueError(f"position={position} is outside a sentence of {len(words)} words")
+            raise ValueError(
+                f"position={position} is outside a sentence of {len(words)} words"
+            )
         before, after = words[:position], [*words[position + 1 :], END]
         state, _ = self.read(before)
         joint = {}

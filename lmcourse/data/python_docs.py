@@ -47,7 +47,9 @@ class TextSplit:
         return self.sha256 == REFERENCE_SHA256
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{name}={len(getattr(self, name))}" for name in ("train", "dev", "test"))
+        sizes = ", ".join(
+            f"{name}={len(getattr(self, name))}" for name in ("train", "dev", "test")
+        )
         return f"TextSplit({sizes} documents)"
 
 
@@ -122,7 +124,10 @@ def paragraphs(text: str) -> list[str]:
     blocks = re.split(r"\n\s*\n", text)
     normalised = (
         " ".join(
-            word for line in block.splitlines() if not _is_drawn(line) for word in line.split()
+            word
+            for line in block.splitlines()
+            if not _is_drawn(line)
+            for word in line.split()
         )
         for block in blocks
     )

@@ -43,19 +43,25 @@ def load_text(path_or_url: str | os.PathLike, sha256: str | None = None) -> str:
         'emma\nolivia\n'
     """
     name = os.fspath(path_or_url)
-    if sha256 is not None and (len(sha256) != 64 or set(sha256.lower()) - set("0123456789abcdef")):
+    if sha256 is not None and (
+        len(sha256) != 64 or set(sha256.lower()) - set("0123456789abcdef")
+    ):
         raise ValueError(f"sha256={sha256!r} is not 64 hexadecimal digits")
     if "://" in name:
         scheme = urlsplit(name).scheme
         if scheme not in ("http", "https"):
             raise ValueError(f"{name}: the scheme is {scheme!r}, not http or https")
         path = cache_path(name)
-        if not path.exists() or (sha256 and _sha256(path.read_bytes()) != sha256.lower()):
+        if not path.exists() or (
+            sha256 and _sha256(path.read_bytes()) != sha256.lower()
+        ):
             _download(name, path, sha256)
     else:
         path = Path(name).expanduser()
         if not path.exists():
-            raise FileNotFoundError(f"no file {path.absolute()}: check the spelling and the folder")
+            raise FileNotFoundError(
+                f"no file {path.absolute()}: check the spelling and the folder"
+            )
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a folder: give a text file in it")
     content = path.read_bytes()
@@ -82,7 +88,9 @@ def cache_path(url: str) -> Path:
 
 def _download(url: str, path: Path, sha256: str | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    handle, partial = tempfile.mkstemp(
+        dir=path.parent, prefix=path.name, suffix=".part"
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             _fetch(url, file)
@@ -106,7 +114,9 @@ def _fetch(url: str, file) -> None:
                 )
             length = response.headers.get("Content-Length")
             total = int(length) if length and length.isdigit() else None
-            with tqdm(total=total, unit="B", unit_scale=True, leave=False, desc=url) as bar:
+            with tqdm(
+                total=total, unit="B", unit_scale=True, leave=False, desc=url
+            ) as bar:
                 while block := response.read(BLOCK_BYTES):
                     file.write(block)
                     n_bytes += len(block)
@@ -117,7 +127,10 @@ def _fetch(url: str, file) -> None:
         ) from error
     except http.client.IncompleteRead as error:  # newer Pythons notice it themselves
         raise OSError(_broken(url, n_bytes + len(error.partial), total)) from error
-    except (OSError, http.client.HTTPException) as error:  # URLErrors and time-outs are OSErrors
+    except (
+        OSError,
+        http.client.HTTPException,
+    ) as error:  # URLErrors and time-outs are OSErrors
         reason = getattr(error, "reason", error)
         raise OSError(
             f"{url}: no answer ({reason}). Is there a network? If not, fetch the file elsewhere "
@@ -149,7 +162,9 @@ def _decode(name: str, content: bytes) -> str:
             f"{error.start}. Unpack it if it is an archive, or save it as UTF-8"
         ) from error
     if "\0" in text:
-        raise ValueError(f"{name} is not a text: byte 0x00 at position {content.index(0)}")
+        raise ValueError(
+            f"{name} is not a text: byte 0x00 at position {content.index(0)}"
+        )
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -15,7 +15,15 @@ from pathlib import Path
 from lmcourse.exercises.code import CodeExercise, Misconception
 from lmcourse.exercises.outcome import CORRECT, NOT_ATTEMPTED, NOT_YET, Outcome
 from lmcourse.exercises.progress import record
-from lmcourse.exercises.quizzes import Choice, Number, Option, Order, Predict, Quiz, WrongAnswer
+from lmcourse.exercises.quizzes import (
+    Choice,
+    Number,
+    Option,
+    Order,
+    Predict,
+    Quiz,
+    WrongAnswer,
+)
 
 __all__ = [
     "CORRECT",
@@ -43,7 +51,9 @@ TOOLS = ("code", "compare", "outcome", "progress", "quizzes", "sandbox")
 
 def chapters() -> list[str]:
     """The modules of this folder that declare exercises, by name."""
-    names = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    names = [
+        module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])
+    ]
     return sorted(name for name in names if name not in TOOLS)
 
 
@@ -60,7 +70,9 @@ def all_exercises() -> list[Exercise]:
             if not isinstance(item, Exercise) or item in found:
                 continue
             if item.name != f"{chapter}.{variable}":
-                raise ValueError(f"exercise {item.name!r} is declared as {chapter}.{variable}")
+                raise ValueError(
+                    f"exercise {item.name!r} is declared as {chapter}.{variable}"
+                )
             found.append(item)
     return found
 
@@ -77,8 +89,12 @@ def get(name: str) -> Exercise:
         if isinstance(item, Exercise):
             return item
     names = [item.name for item in all_exercises()]
-    near = ", ".join(difflib.get_close_matches(name, names, n=3, cutoff=0.3) or names[:5])
-    raise ValueError(f"no exercise is called {name!r}; the nearest are: {near or 'none declared'}")
+    near = ", ".join(
+        difflib.get_close_matches(name, names, n=3, cutoff=0.3) or names[:5]
+    )
+    raise ValueError(
+        f"no exercise is called {name!r}; the nearest are: {near or 'none declared'}"
+    )
 
 
 def check(exercise: "str | Exercise", answer=...) -> Outcome:

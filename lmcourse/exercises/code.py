@@ -70,7 +70,9 @@ class CodeExercise:
 
     def __post_init__(self):
         if not 1 <= self.difficulty <= 5:
-            raise ValueError(f"{self.name}: difficulty={self.difficulty} is not in 1 to 5")
+            raise ValueError(
+                f"{self.name}: difficulty={self.difficulty} is not in 1 to 5"
+            )
         if len(self.hints) < 2 or len(self.misconceptions) < 3:
             raise ValueError(
                 f"{self.name}: {len(self.hints)} hints and {len(self.misconceptions)} "
@@ -82,8 +84,9 @@ class CodeExercise:
 
     @property
     def solution(self) -> str:
-        """The source text of the reference."""
-        return show_source(self.reference).pieces[0][1]
+        """The source text of the reference, under the name that the stub has."""
+        source = show_source(self.reference).pieces[0][1]
+        return re.sub(rf"\b{self.reference.__name__}\b", self._function_name(), source)
 
     def to_dict(self) -> dict:
         """What a card shows, json-able."""
@@ -134,11 +137,15 @@ class CodeExercise:
         printed = (wrong or trials[0]).run.printed
         if wrong is None:
             return Outcome(
-                CORRECT, f"It agrees with the reference on {len(trials)} inputs.", printed
+                CORRECT,
+                f"It agrees with the reference on {len(trials)} inputs.",
+                printed,
             )
         misconception = self._recognise(trials)
         if misconception is not None:
-            return Outcome(NOT_YET, misconception.explanation, printed, misconception.name)
+            return Outcome(
+                NOT_YET, misconception.explanation, printed, misconception.name
+            )
         if wrong.wrong_value:
             given = compare.copied(wrong.arguments)
             place = sandbox.call(answer, given, self.time_limit, trace=True).place
@@ -148,7 +155,9 @@ class CodeExercise:
 
     def _not_attempted(self, place: str = "", printed: str = "") -> Outcome:
         where = f" There is still one on {place}." if place else ""
-        return Outcome(NOT_ATTEMPTED, f"Replace the `...` with your code.{where}", printed)
+        return Outcome(
+            NOT_ATTEMPTED, f"Replace the `...` with your code.{where}", printed
+        )
 
     def _function_name(self) -> str:
         match = re.search(r"(?:def|class)\s+(\w+)", self.stub)
@@ -229,13 +238,25 @@ class Trial:
 def _is_stub(function) -> bool:
     """Whether a function's body is empty but for a docstring, `...` or `pass`."""
     code = getattr(function, "__code__", None)
-    if code is None or code.co_name == "<lambda>":  # `lambda: None` was written by somebody
+    if (
+        code is None or code.co_name == "<lambda>"
+    ):  # `lambda: None` was written by somebody
         return False
-    steps = [step for step in dis.get_instructions(code) if step.opname not in ("RESUME", "NOP")]
-    if not all(step.opname in ("LOAD_CONST", "RETURN_VALUE", "RETURN_CONST") for step in steps):
+    steps = [
+        step
+        for step in dis.get_instructions(code)
+        if step.opname not in ("RESUME", "NOP")
+    ]
+    if not all(
+        step.opname in ("LOAD_CONST", "RETURN_VALUE", "RETURN_CONST") for step in steps
+    ):
         return False
-    loaded = [step.argval for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")]
-    return all(value is None or value is ... for value in loaded) and not _returns_none(function)
+    loaded = [
+        step.argval for step in steps if step.opname in ("LOAD_CONST", "RETURN_CONST")
+    ]
+    return all(value is None or value is ... for value in loaded) and not _returns_none(
+        function
+    )
 
 
 def _returns_none(function) -> bool:
@@ -244,13 +265,18 @@ def _returns_none(function) -> bool:
         source = inspect.getsource(function)
     except (OSError, TypeError):
         return False
-    return re.search(r"^\s*return\s*(None)?\s*(#.*)?$", source, re.MULTILINE) is not None
+    return (
+        re.search(r"^\s*return\s*(None)?\s*(#.*)?$", source, re.MULTILINE) is not None
+    )
 
 
 def _leaves_open(run: sandbox.Run) -> bool:
     """Whether a `...` or NotImplementedError is left in the code that ran."""
     if run.error is not None:
-        return isinstance(run.error, NotImplementedError) or "ellipsis" in str(run.error).lower()
+        return (
+            isinstance(run.error, NotImplementedError)
+            or "ellipsis" in str(run.error).lower()
+        )
     return run.value is ... or run.value is NotImplemented
 
 
@@ -273,7 +299,9 @@ def _wrong_signature(function, arguments: tuple) -> str:
 
 def _argument_names(function: Callable, n_arguments: int) -> list[str]:
     names = list(inspect.signature(function).parameters)
-    return names[:n_arguments] + [f"number {i + 1}" for i in range(len(names), n_arguments)]
+    return names[:n_arguments] + [
+        f"number {i + 1}" for i in range(len(names), n_arguments)
+    ]
 
 
 def _error_in_words(error: BaseException) -> str:

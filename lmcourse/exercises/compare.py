@@ -60,7 +60,9 @@ def _array_difference(expected, answer, tolerance: float | int, what: str) -> st
             return _number_difference(expected.item(), answer, tolerance, what)
         return f"{what} is {_kind(answer)}, expected {wanted} of shape {tuple(expected.shape)}"
     if tuple(answer.shape) != tuple(expected.shape):
-        return f"{what} has shape {tuple(answer.shape)}, expected {tuple(expected.shape)}"
+        return (
+            f"{what} has shape {tuple(answer.shape)}, expected {tuple(expected.shape)}"
+        )
     left, right = _as_numpy(expected), _as_numpy(answer)
     if (left.dtype.kind == "b") != (right.dtype.kind == "b"):
         return f"{what} holds {answer.dtype}, expected {expected.dtype}"
@@ -79,7 +81,11 @@ def _array_difference(expected, answer, tolerance: float | int, what: str) -> st
         return ""
     place = tuple(int(index) for index in np.argwhere(wrong)[0])
     where = f"at {list(place)} " if place else ""
-    count = f" ({int(wrong.sum())} of {wrong.size} entries differ)" if wrong.size > 1 else ""
+    count = (
+        f" ({int(wrong.sum())} of {wrong.size} entries differ)"
+        if wrong.size > 1
+        else ""
+    )
     return f"{what} {where}is {show(right[place])}, expected {show(left[place])}{count}"
 
 
@@ -136,7 +142,9 @@ def _dict_difference(expected, answer, tolerance: float | int, what: str) -> str
         parts += [f"has the key {show(extra[0])} too much"] if extra else []
         return f"{what} " + " and ".join(parts)
     for key in expected:
-        message = _difference(expected[key], answer[key], tolerance, f"{what} for {show(key)}")
+        message = _difference(
+            expected[key], answer[key], tolerance, f"{what} for {show(key)}"
+        )
         if message:
             return message
     return ""
@@ -189,7 +197,9 @@ def show(value, depth: int = 0) -> str:
         text = "(" + _show_items(value, depth) + (",)" if len(value) == 1 else ")")
     elif isinstance(value, dict):
         pairs = itertools.islice(value.items(), SHORT)
-        inside = (f"{show(key, depth + 1)}: {show(item, depth + 1)}" for key, item in pairs)
+        inside = (
+            f"{show(key, depth + 1)}: {show(item, depth + 1)}" for key, item in pairs
+        )
         text = "{" + ", ".join(inside) + "}"
     elif isinstance(value, torch.Generator):
         text = "a torch.Generator"
@@ -215,7 +225,9 @@ def copied(arguments: tuple) -> tuple:
 def changed_argument(before: tuple, after: tuple) -> int | None:
     """The index of the first argument that a call has changed."""
     for index, (left, right) in enumerate(zip(before, after, strict=True)):
-        comparable = isinstance(left, torch.Tensor | np.ndarray | list | tuple | dict | set)
+        comparable = isinstance(
+            left, torch.Tensor | np.ndarray | list | tuple | dict | set
+        )
         try:
             if comparable and difference(left, right, tolerance=0.0):
                 return index

@@ -33,9 +33,15 @@ surprise_in_bits = Number(
     tolerance=0.01,
     why="1/16 is 1/2 multiplied four times by itself, and each halving costs one bit.",
     wrong=(
-        WrongAnswer(16.0, "16 is the perplexity at this word; bits are its logarithm to base 2."),
-        WrongAnswer(math.log(16), "That is in nats: the natural logarithm. Divide by ln 2."),
-        WrongAnswer(-4.0, "The logarithm of 1/16 is -4. Surprise has a minus sign in front."),
+        WrongAnswer(
+            16.0, "16 is the perplexity at this word; bits are its logarithm to base 2."
+        ),
+        WrongAnswer(
+            math.log(16), "That is in nats: the natural logarithm. Divide by ln 2."
+        ),
+        WrongAnswer(
+            -4.0, "The logarithm of 1/16 is -4. Surprise has a minus sign in front."
+        ),
         WrongAnswer(1 / 16, "That is the probability itself. Take its logarithm."),
     ),
 )
@@ -131,9 +137,12 @@ perplexity_of_half_the_bits = Number(
     why="A's perplexity is 2 to the 6, which is 64. B's is 2 to the 3, which is 8. 64 / 8 = 8.",
     wrong=(
         WrongAnswer(
-            2.0, "The bits are halved. Perplexity is 2 to the bits: compare 2**6 and 2**3."
+            2.0,
+            "The bits are halved. Perplexity is 2 to the bits: compare 2**6 and 2**3.",
         ),
-        WrongAnswer(3.0, "The difference is 3 bits, and each bit is a factor of 2: 2 * 2 * 2."),
+        WrongAnswer(
+            3.0, "The difference is 3 bits, and each bit is a factor of 2: 2 * 2 * 2."
+        ),
         WrongAnswer(64.0, "64 is A's perplexity. Divide it by B's."),
     ),
 )
@@ -171,7 +180,10 @@ def _ragged_log_probs(generator):
     lengths = torch.randperm(9, generator=generator)[:5] + 1
     return (
         [
-            (-0.2 - 4 * torch.rand(int(length), generator=generator, dtype=torch.float64)).tolist()
+            (
+                -0.2
+                - 4 * torch.rand(int(length), generator=generator, dtype=torch.float64)
+            ).tolist()
             for length in lengths
         ],
     )
@@ -609,7 +621,9 @@ shannon_bounds = CodeExercise(
 ''',
     reference=shannon_bounds_of,
     make_inputs=lambda generator: (
-        torch.randint(1, 40, (6,), generator=generator).sort(descending=True).values.tolist(),
+        torch.randint(1, 40, (6,), generator=generator)
+        .sort(descending=True)
+        .values.tolist(),
     ),
     hints=(
         "Turn counts into shares first. 0 * log 0 counts as 0. Ranks start at 1, lists at 0.",
@@ -618,7 +632,9 @@ shannon_bounds = CodeExercise(
     ),
     misconceptions=(
         Misconception(
-            "swapped", _swapped_bounds, "Right numbers, wrong order: the lower bound comes first."
+            "swapped",
+            _swapped_bounds,
+            "Right numbers, wrong order: the lower bound comes first.",
         ),
         Misconception(
             "nats",
@@ -673,7 +689,8 @@ def _shortest_sentence(chain):
         if words[-1] == "</s>":
             return words[1:-1]
         queue += [
-            [*words, word] for word in sorted(chain[words[-1]], key=chain[words[-1]].get)[::-1]
+            [*words, word]
+            for word in sorted(chain[words[-1]], key=chain[words[-1]].get)[::-1]
         ]
 
 
@@ -684,7 +701,10 @@ def _best_mean_sentence(chain):
         if words[-1] == "</s>":
             best = min(best, (surprise / (len(words) - 1), words[1:-1]))
         elif len(words) < 7:
-            queue += [(surprise - math.log(p), [*words, w]) for w, p in chain[words[-1]].items()]
+            queue += [
+                (surprise - math.log(p), [*words, w])
+                for w, p in chain[words[-1]].items()
+            ]
     return best[1]
 
 
@@ -703,9 +723,9 @@ def _random_chain(generator):
     chain = {}
     for context in ["<s>", *words]:
         options = words if context == "<s>" else [*words, "</s>"]
-        probs = (1.5 * torch.randn(len(options), generator=generator, dtype=torch.float64)).softmax(
-            -1
-        )
+        probs = (
+            1.5 * torch.randn(len(options), generator=generator, dtype=torch.float64)
+        ).softmax(-1)
         chain[context] = dict(zip(options, probs.tolist(), strict=True))
     return (chain,)
 

@@ -41,7 +41,10 @@ what_order_sees = Choice(
             "*the small cat*",
             why="Those are three words, so the n-gram would have four tokens: that is order 4.",
         ),
-        Option("*cat*", why="One word before the predicted one: that is a bigram model, order 2."),
+        Option(
+            "*cat*",
+            why="One word before the predicted one: that is a bigram model, order 2.",
+        ),
         Option(
             "all the words before",
             why="The chain rule allows that. The Markov assumption is what gives it up.",
@@ -76,7 +79,8 @@ rabbits_perplexity = Number(
     ),
     wrong=(
         WrongAnswer(
-            (729 / 4) ** (1 / 10), "The 10th root: you left out the three predictions of `</s>`."
+            (729 / 4) ** (1 / 10),
+            "The 10th root: you left out the three predictions of `</s>`.",
         ),
         WrongAnswer((729 / 4) ** (1 / 16), "The 16th root: `<s>` is never predicted."),
         WrongAnswer(
@@ -84,7 +88,8 @@ rabbits_perplexity = Number(
             "That is the perplexity of a sentence. It is asked for a token: there are 13.",
         ),
         WrongAnswer(
-            math.log2(729 / 4) / 13, "Those are the bits per token. Perplexity is 2 to the bits."
+            math.log2(729 / 4) / 13,
+            "Those are the bits per token. Perplexity is 2 to the bits.",
         ),
     ),
 )
@@ -137,13 +142,20 @@ how_many_numbers = Number(
     unit="",
     why="There are 100 * 100 contexts, and each has a row with 99 free numbers.",
     wrong=(
-        WrongAnswer(100**3, "All the numbers of the table. In each row the last one is not free."),
-        WrongAnswer(100 * 99, "That is the bigram model. A context of a trigram has two tokens."),
         WrongAnswer(
-            100**3 - 1, "Each *row* sums to one, so one number a row is lost, not one in all."
+            100**3,
+            "All the numbers of the table. In each row the last one is not free.",
         ),
         WrongAnswer(
-            3 * 99, "Every context has a row of its own, and there are 100 * 100 contexts."
+            100 * 99, "That is the bigram model. A context of a trigram has two tokens."
+        ),
+        WrongAnswer(
+            100**3 - 1,
+            "Each *row* sums to one, so one number a row is lost, not one in all.",
+        ),
+        WrongAnswer(
+            3 * 99,
+            "Every context has a row of its own, and there are 100 * 100 contexts.",
         ),
     ),
 )
@@ -558,7 +570,9 @@ nothing ever followed leaves everything to the lower order. Write it for one row
             "You share the extra counts evenly. They shall go where the lower order expects them.",
         ),
     ),
-    edge_cases=((torch.zeros(3, dtype=torch.float64), torch.tensor([0.5, 0.3, 0.2]).double()),),
+    edge_cases=(
+        (torch.zeros(3, dtype=torch.float64), torch.tensor([0.5, 0.3, 0.2]).double()),
+    ),
 )
 
 # ------------------------------------------------------------------------------- 4 choose lambda
@@ -602,7 +616,9 @@ def _bw_index(high, low, grid):
 
 
 def _bw_worst(high, low, grid):
-    return min(grid[:-1], key=lambda weight: (weight * high + (1 - weight) * low).log().sum())
+    return min(
+        grid[:-1], key=lambda weight: (weight * high + (1 - weight) * low).log().sum()
+    )
 
 
 best_weight = CodeExercise(
@@ -725,7 +741,9 @@ def _wwi_transposed(token_ids, first, second, prior):
 
 
 _LIKELY = torch.tensor([[0.1, 0.1, 0.8], [0.4, 0.3, 0.3], [0.02, 0.48, 0.5]]).double()
-_UNLIKELY = torch.tensor([[0.1, 0.3, 0.6], [0.3, 0.4, 0.3], [0.01, 0.50, 0.49]]).double()
+_UNLIKELY = torch.tensor(
+    [[0.1, 0.3, 0.6], [0.3, 0.4, 0.3], [0.01, 0.50, 0.49]]
+).double()
 
 who_wrote_it = CodeExercise(
     name="markov.who_wrote_it",
@@ -818,7 +836,9 @@ def _expected_words(matrix):
     inside = [token for token in range(len(matrix)) if token != 1]
     among = matrix[inside][:, inside]
     identity = torch.eye(len(inside), dtype=matrix.dtype)
-    steps = torch.linalg.solve(identity - among, torch.ones(len(inside), dtype=matrix.dtype))
+    steps = torch.linalg.solve(
+        identity - among, torch.ones(len(inside), dtype=matrix.dtype)
+    )
     return float(steps[0]) - 1  # the last step leads to </s>, which is no word
 
 
@@ -983,7 +1003,9 @@ def _wc_greedy(counts):
     while any(left.get(("<s>", after), 0) for _, after in list(left)):
         token, sentence = "<s>", []
         while token != "</s>":
-            choices = [after for (before, after), n in left.items() if before == token and n]
+            choices = [
+                after for (before, after), n in left.items() if before == token and n
+            ]
             if not choices:
                 break
             after = "</s>" if "</s>" in choices else choices[0]
@@ -998,7 +1020,9 @@ def _wc_greedy(counts):
 def _wc_one_pair_a_sentence(counts):
     sentences = []
     for (before, after), count in counts.items():
-        sentences += [[token for token in (before, after) if token not in ("<s>", "</s>")]] * count
+        sentences += [
+            [token for token in (before, after) if token not in ("<s>", "</s>")]
+        ] * count
     return sentences
 
 
@@ -1022,7 +1046,8 @@ def _wc_with_marks(counts):
 def _judge_corpus(arguments, expected, answer):
     (counts,) = arguments
     if not isinstance(answer, list) or not all(
-        isinstance(sentence, (list, tuple)) and all(isinstance(token, str) for token in sentence)
+        isinstance(sentence, (list, tuple))
+        and all(isinstance(token, str) for token in sentence)
         for sentence in answer
     ):
         return "The answer must be a list of sentences, each a list of words."

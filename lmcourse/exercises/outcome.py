@@ -29,13 +29,17 @@ class Outcome:
 
     def __repr__(self) -> str:
         text = f"{MARKS[self.outcome]} {self.outcome}. {self.message}".rstrip()
-        return f"{text}\nYour function printed:\n{self.printed}" if self.printed else text
+        return (
+            f"{text}\nYour function printed:\n{self.printed}" if self.printed else text
+        )
 
     def _repr_markdown_(self) -> str:
         text = f"**{MARKS[self.outcome]} {self.outcome}.** {self.message}".rstrip()
         if self.printed:
             fence = "`" * max(3, _longest_run_of_backticks(self.printed) + 1)
-            text += f"\n\nYour function printed:\n\n{fence}text\n{self.printed}\n{fence}"
+            text += (
+                f"\n\nYour function printed:\n\n{fence}text\n{self.printed}\n{fence}"
+            )
         return text
 
 

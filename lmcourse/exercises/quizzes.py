@@ -55,7 +55,9 @@ class Quiz:
 
     def __post_init__(self):
         if not 1 <= self.difficulty <= 5:
-            raise ValueError(f"{self.name}: difficulty={self.difficulty} is not in 1 to 5")
+            raise ValueError(
+                f"{self.name}: difficulty={self.difficulty} is not in 1 to 5"
+            )
 
     def to_dict(self) -> dict:
         """What a card shows, json-able."""
@@ -75,7 +77,9 @@ class Quiz:
         try:
             return self._judge(answer)
         except Exception:  # an answer so odd that comparing it fails
-            return Outcome(NOT_YET, f"The answer {show(answer)} cannot be read. {self._form()}")
+            return Outcome(
+                NOT_YET, f"The answer {show(answer)} cannot be read. {self._form()}"
+            )
 
     def _judge(self, answer) -> Outcome:
         raise NotImplementedError
@@ -118,14 +122,22 @@ class Choice(Quiz):
         return {**super().to_dict(), "options": options}
 
     def _form(self) -> str:
-        return f"Answer with a letter from a to {chr(ord('a') + len(self.options) - 1)}."
+        return (
+            f"Answer with a letter from a to {chr(ord('a') + len(self.options) - 1)}."
+        )
 
     def _judge(self, answer) -> Outcome:
         for index, option in enumerate(self.options):
             letter = chr(ord("a") + index)
-            if isinstance(answer, str) and answer.strip() in (letter, letter.upper(), option.text):
+            if isinstance(answer, str) and answer.strip() in (
+                letter,
+                letter.upper(),
+                option.text,
+            ):
                 return Outcome(CORRECT if option.correct else NOT_YET, option.why)
-        return Outcome(NOT_YET, f"The answer {show(answer)} is none of the options. {self._form()}")
+        return Outcome(
+            NOT_YET, f"The answer {show(answer)} is none of the options. {self._form()}"
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -155,7 +167,9 @@ class Number(Quiz):
             "tolerance": float(self.tolerance),
             "unit": self.unit,
             "why": self.why,
-            "wrong": [{"answer": float(item.answer), "why": item.why} for item in self.wrong],
+            "wrong": [
+                {"answer": float(item.answer), "why": item.why} for item in self.wrong
+            ],
         }
 
     def _form(self) -> str:
@@ -166,7 +180,9 @@ class Number(Quiz):
 
     def _judge(self, answer) -> Outcome:
         if isinstance(answer, str | bool) or not math.isfinite(float(answer)):
-            return Outcome(NOT_YET, f"The answer {show(answer)} is no number. {self._form()}")
+            return Outcome(
+                NOT_YET, f"The answer {show(answer)} is no number. {self._form()}"
+            )
         if self._near(self.answer, answer):
             return Outcome(CORRECT, self.why)
         for item in self.wrong:
@@ -188,10 +204,17 @@ class Order(Quiz):
     def __post_init__(self):
         super().__post_init__()
         if len(set(self.items)) != len(self.items) or len(self.items) < 3:
-            raise ValueError(f"{self.name}: items={self.items}; give at least three, each once")
+            raise ValueError(
+                f"{self.name}: items={self.items}; give at least three, each once"
+            )
         for item in self.wrong:
-            if sorted(item.answer) != sorted(self.items) or tuple(item.answer) == self.items:
-                raise ValueError(f"{self.name}: {item.answer} is no wrong order of {self.items}")
+            if (
+                sorted(item.answer) != sorted(self.items)
+                or tuple(item.answer) == self.items
+            ):
+                raise ValueError(
+                    f"{self.name}: {item.answer} is no wrong order of {self.items}"
+                )
 
     def shuffled(self) -> list[str]:
         """The items in a fixed order that is not the right one."""
@@ -207,7 +230,9 @@ class Order(Quiz):
             "items": self.shuffled(),
             "answer": list(self.items),
             "why": self.why,
-            "wrong": [{"answer": list(item.answer), "why": item.why} for item in self.wrong],
+            "wrong": [
+                {"answer": list(item.answer), "why": item.why} for item in self.wrong
+            ],
         }
 
     def _form(self) -> str:
@@ -224,7 +249,9 @@ class Order(Quiz):
         right = 0
         while answer[right] == self.items[right]:
             right += 1
-        return Outcome(NOT_YET, f"The first {right} are in place; look at number {right + 1}.")
+        return Outcome(
+            NOT_YET, f"Look at number {right + 1}: it is not in its place yet."
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -245,7 +272,9 @@ class Predict(Quiz):
         object.__setattr__(self, "answer", printed.getvalue().strip())
         for item in self.wrong:
             if _squeezed(item.answer) == _squeezed(self.answer):
-                raise ValueError(f"{self.name}: {item.answer!r} is what the code prints")
+                raise ValueError(
+                    f"{self.name}: {item.answer!r} is what the code prints"
+                )
 
     def to_dict(self) -> dict:
         return {
@@ -266,7 +295,9 @@ class Predict(Quiz):
         for item in self.wrong:
             if given == _squeezed(item.answer):
                 return Outcome(NOT_YET, item.why)
-        return Outcome(NOT_YET, "The code prints something else. Go through it line by line.")
+        return Outcome(
+            NOT_YET, "The code prints something else. Go through it line by line."
+        )
 
 
 def _squeezed(text: str) -> str:

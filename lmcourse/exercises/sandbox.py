@@ -62,7 +62,9 @@ class ShortBuffer(io.TextIOBase):
         return self.kept.rstrip() + ("\n... (and more)" if self.dropped else "")
 
 
-def call(function, arguments: tuple, time_limit: float | int, *, trace: bool = False) -> Run:
+def call(
+    function, arguments: tuple, time_limit: float | int, *, trace: bool = False
+) -> Run:
     """Call `function(*arguments)` and return what came of it. Nothing escapes.
 
     Args:
@@ -90,7 +92,9 @@ def call(function, arguments: tuple, time_limit: float | int, *, trace: bool = F
             run.place = place_of(error.__traceback__, code)
 
     def work_until_stopped():
-        with contextlib.suppress(TimeIsUp):  # it may arrive when the work has just ended
+        with contextlib.suppress(
+            TimeIsUp
+        ):  # it may arrive when the work has just ended
             work()
 
     thread = threading.Thread(target=work_until_stopped, daemon=True)

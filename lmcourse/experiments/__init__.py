@@ -28,7 +28,9 @@ from pathlib import Path
 from lmcourse.experiments import code_hash as _code_hash
 
 FOLDER = Path(__file__).parent / "results"
-PARTIAL = FOLDER / ".lmcourse"  # rows of seeds that are done, until all of them are; not in git
+PARTIAL = (
+    FOLDER / ".lmcourse"
+)  # rows of seeds that are done, until all of them are; not in git
 DIGITS = 6  # significant digits of a stored number
 
 
@@ -60,7 +62,9 @@ class Experiment:
         return FOLDER / f"{self.name}.json"
 
     def code_hash(self) -> str:
-        return _code_hash.of_lmcourse().of(self.function.__module__, self.function.__name__)
+        return _code_hash.of_lmcourse().of(
+            self.function.__module__, self.function.__name__
+        )
 
     def complaint(self) -> str:
         """What is wrong with the stored results, in one sentence; empty where they are fresh."""
@@ -101,7 +105,9 @@ def experiment(seeds: Iterable[int]) -> Callable[[Callable[[int], dict]], Experi
 
 def chapters() -> list[str]:
     """The modules of this folder that hold experiments, by name."""
-    names = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    names = [
+        module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])
+    ]
     return sorted(name for name in names if name not in ("code_hash", "__main__"))
 
 
@@ -113,7 +119,8 @@ def all_experiments() -> list[Experiment]:
         found += [
             item
             for item in vars(module).values()
-            if isinstance(item, Experiment) and item.function.__module__ == module.__name__
+            if isinstance(item, Experiment)
+            and item.function.__module__ == module.__name__
         ]
     return found
 
@@ -172,8 +179,14 @@ class Results:
                 if isinstance(row, dict):
                     there = f"keys are {list(row)}"
                 else:
-                    there = f"{len(row)} entries" if isinstance(row, list) else f"only {row!r}"
-                raise ValueError(f"{self.name}: no {key!r} at {path[:depth]}; {there}") from error
+                    there = (
+                        f"{len(row)} entries"
+                        if isinstance(row, list)
+                        else f"only {row!r}"
+                    )
+                raise ValueError(
+                    f"{self.name}: no {key!r} at {path[:depth]}; {there}"
+                ) from error
         return row
 
     def mean(self, *path) -> float:
@@ -219,7 +232,9 @@ def results(name: str) -> Results:
     complaint = item.complaint()
     if complaint:
         chapter = name.partition(".")[0]
-        raise ValueError(f"{complaint}; run: python -m lmcourse.experiments --chapter {chapter}")
+        raise ValueError(
+            f"{complaint}; run: python -m lmcourse.experiments --chapter {chapter}"
+        )
     stored = _read(item.path)
     return Results(
         name,
@@ -307,7 +322,11 @@ def machine() -> dict:
     cpu_info = Path("/proc/cpuinfo")
     if cpu_info.exists():
         lines = cpu_info.read_text(encoding="utf-8", errors="replace").splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        names = [
+            line.partition(":")[2].strip()
+            for line in lines
+            if line.startswith("model name")
+        ]
         model = names[0] if names else model
     return {"cores": os.cpu_count(), "processor": model, "threads_per_run": 1}
 
@@ -346,7 +365,9 @@ def run(selected: list[Experiment], workers: int = 2) -> list[str]:
         if not _partial_path(item.name, codes[item.name], seed).exists()
     ]
     failures = []
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    threads = dict.fromkeys(
+        ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"
+    )
     before = {name: os.environ.get(name) for name in threads}
     os.environ.update(threads)  # read by torch and numpy when a worker imports them
     try:
@@ -371,7 +392,9 @@ def run(selected: list[Experiment], workers: int = 2) -> list[str]:
                 bar.update()
                 if future.exception() is not None:
                     error = future.exception()
-                    failures.append(f"{item.name}, seed {seed}: {type(error).__name__}: {error}")
+                    failures.append(
+                        f"{item.name}, seed {seed}: {type(error).__name__}: {error}"
+                    )
                 else:
                     _store_if_complete(item, codes[item.name])
     finally:
@@ -392,7 +415,9 @@ def _reuse_rows(item: Experiment, code: str) -> None:
     stored = _read(item.path)
     if stored["code_hash"] != code or stored["seeds"] == list(item.seeds):
         return
-    for seed, row, seconds in zip(stored["seeds"], stored["rows"], stored["seconds"], strict=True):
+    for seed, row, seconds in zip(
+        stored["seeds"], stored["rows"], stored["seconds"], strict=True
+    ):
         _write(_partial_path(item.name, code, seed), {"row": row, "seconds": seconds})
 
 
@@ -421,17 +446,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m lmcourse.experiments", description=main.__doc__
     )
-    parser.add_argument("--chapter", help="only this chapter: a module's name or its number, 02")
-    parser.add_argument("--all", action="store_true", help="run again what is up to date, too")
-    parser.add_argument("--workers", type=int, default=2, help="processes at a time (2)")
-    parser.add_argument("--list", action="store_true", help="say what is out of date and stop")
+    parser.add_argument(
+        "--chapter", help="only this chapter: a module's name or its number, 02"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="run again what is up to date, too"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=2, help="processes at a time (2)"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="say what is out of date and stop"
+    )
     options = parser.parse_args(arguments)
     selected = all_experiments()
     if options.chapter:
         chapter = _chapter_name(options.chapter)
         selected = [item for item in selected if item.name.partition(".")[0] == chapter]
         if not selected:
-            parser.error(f"chapter {options.chapter!r} has no experiments; there are {chapters()}")
+            parser.error(
+                f"chapter {options.chapter!r} has no experiments; there are {chapters()}"
+            )
     if options.list:
         for item in selected:
             print(f"{item.name:40} {item.complaint() or 'up to date'}")

@@ -101,7 +101,9 @@ class CodeHash:
     def _resolve(self, chain: tuple[str, ...], module: str, local: dict) -> Iterator:
         """Follow a chain of names such as `data.grammar.Grammar` to a definition."""
         first, *rest = chain
-        binding = local.get(first) or next(iter(self._definitions_of(module).get(first, [])), None)
+        binding = local.get(first) or next(
+            iter(self._definitions_of(module).get(first, [])), None
+        )
         if binding is None:
             return
         if not isinstance(binding, ast.Import | ast.ImportFrom):
@@ -120,7 +122,9 @@ class CodeHash:
         if not statement.level:
             return statement.module
         is_package = self._path(module).name == "__init__.py"
-        parents = module.split(".")[: len(module.split(".")) - statement.level + is_package]
+        parents = module.split(".")[
+            : len(module.split(".")) - statement.level + is_package
+        ]
         return ".".join([*parents, statement.module] if statement.module else parents)
 
     def _definition_at(self, target: str, rest: list[str]) -> Iterator[tuple[str, str]]:
@@ -141,7 +145,9 @@ class CodeHash:
 def _flat(statements: list[ast.stmt]) -> Iterator[ast.stmt]:
     """A module's statements, those under `if`, `try` and `with` included."""
     for statement in statements:
-        inner = [getattr(statement, name, []) for name in ("body", "orelse", "finalbody")]
+        inner = [
+            getattr(statement, name, []) for name in ("body", "orelse", "finalbody")
+        ]
         handlers = [handler.body for handler in getattr(statement, "handlers", [])]
         if isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While):
             for block in inner + handlers:
@@ -157,12 +163,18 @@ def _bound_names(statement: ast.stmt) -> list[str]:
     if isinstance(statement, ast.Import | ast.ImportFrom):
         return [alias.asname or alias.name.split(".")[0] for alias in statement.names]
     if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        targets = (
+            statement.targets
+            if isinstance(statement, ast.Assign)
+            else [statement.target]
+        )
         names = []
         for target in targets:
             while isinstance(target, ast.Subscript | ast.Attribute):
                 target = target.value  # TABLE["key"] = ... changes TABLE
-            names += [node.id for node in ast.walk(target) if isinstance(node, ast.Name)]
+            names += [
+                node.id for node in ast.walk(target) if isinstance(node, ast.Name)
+            ]
         return names
     return []
 
@@ -206,7 +218,9 @@ def canonical(node) -> str:
         if name == "body" and isinstance(
             node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
         ):
-            value = value[1:] if ast.get_docstring(node, clean=False) is not None else value
+            value = (
+                value[1:] if ast.get_docstring(node, clean=False) is not None else value
+            )
         if name == "decorator_list":
             value = [item for item in value if not _marks_experiment(item)]
         if value != []:

@@ -23,7 +23,13 @@ from lmcourse.data.grammar import (
     teaching_language,
 )
 from lmcourse.experiments import experiment
-from lmcourse.language_models import LanguageModel, Unigram, cross_entropy, gap, pad_sentences
+from lmcourse.language_models import (
+    LanguageModel,
+    Unigram,
+    cross_entropy,
+    gap,
+    pad_sentences,
+)
 from lmcourse.markov import ModifiedKneserNey
 from lmcourse.training import generator
 
@@ -43,10 +49,15 @@ def ngrams(seed: int) -> dict:
     language, sentences, true_model = _language(seed)
     vocab_size = len(language.tokenizer)
     models = {
-        order: ModifiedKneserNey(order=order, vocab_size=vocab_size).fit(sentences["train"])
+        order: ModifiedKneserNey(order=order, vocab_size=vocab_size).fit(
+            sentences["train"]
+        )
         for order in ORDERS
     }
-    dev_gaps = {order: gap(model, true_model, sentences["dev"]) for order, model in models.items()}
+    dev_gaps = {
+        order: gap(model, true_model, sentences["dev"])
+        for order, model in models.items()
+    }
     best = min(dev_gaps, key=dev_gaps.get)
     unigram = Unigram.fit(sentences["train"], vocab_size)
     return {
@@ -69,16 +80,24 @@ def neural(seed: int) -> dict:
     for name, (kind, lr) in RIVALS.items():
         torch.manual_seed(generator(seed, f"initialisation, {name}").initial_seed())
         models[name] = kind(len(language.tokenizer))
-        curves[name], best_steps[name], n_tokens = _train(models[name], sentences, lr, seed)
+        curves[name], best_steps[name], n_tokens = _train(
+            models[name], sentences, lr, seed
+        )
     true_dev_bits = cross_entropy(true_model, sentences["dev"])
     return {
         "floor": language.floor,
         "steps": STEPS,
         "tokens": n_tokens,
-        "parameters": {n: sum(p.numel() for p in m.parameters()) for n, m in models.items()},
+        "parameters": {
+            n: sum(p.numel() for p in m.parameters()) for n, m in models.items()
+        },
         "best_step": best_steps,
-        "dev_gap": {n: [bits - true_dev_bits for bits in curve] for n, curve in curves.items()},
-        "gap": {n: gap(model, true_model, sentences["test"]) for n, model in models.items()},
+        "dev_gap": {
+            n: [bits - true_dev_bits for bits in curve] for n, curve in curves.items()
+        },
+        "gap": {
+            n: gap(model, true_model, sentences["test"]) for n, model in models.items()
+        },
     } | _probes(models, language, seed)
 
 
@@ -87,7 +106,8 @@ def _language(seed: int):
     language = teaching_language(seed)
     parts = {"train": language.train, "dev": language.dev, "test": language.test}
     sentences = {
-        name: [language.tokenizer.encode(text) for text in part] for name, part in parts.items()
+        name: [language.tokenizer.encode(text) for text in part]
+        for name, part in parts.items()
     }
     return language, sentences, TrueModel(TEACHING_GRAMMAR, language.tokenizer)
 
@@ -105,7 +125,10 @@ def _probes(models: dict[str, LanguageModel], language, seed: int) -> dict:
         kind = "congruent" if congruent else "incongruent"
         probes[kind] = {
             n: agreement_cases(
-                N_AGREEMENT_CASES, n, congruent, generator(seed, f"agreement, {n}, {kind}")
+                N_AGREEMENT_CASES,
+                n,
+                congruent,
+                generator(seed, f"agreement, {n}, {kind}"),
             )
             for n in N_PHRASES
             if n > 0 or congruent
@@ -166,7 +189,9 @@ class Transformer(LanguageModel):
         self.vocab_size = vocab_size
         self.embedding = _embedding(vocab_size, d_model)
         position = torch.arange(context_length)[:, None]
-        angle = position * torch.exp(torch.arange(0, d_model, 2) * (-math.log(1e4) / d_model))
+        angle = position * torch.exp(
+            torch.arange(0, d_model, 2) * (-math.log(1e4) / d_model)
+        )
         positions = torch.cat([angle.sin(), angle.cos()], dim=1) / 4
         self.register_buffer("positions", positions)
         self.layers = nn.ModuleList(
@@ -208,14 +233,18 @@ def _train(model: LanguageModel, sentences: dict, lr: float, seed: int):
 
     Returns the bits per word on dev at each evaluation, the best step, and the tokens read.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), lr, betas=(0.9, 0.98), weight_decay=0.01)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr, betas=(0.9, 0.98), weight_decay=0.01
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _warm_up_and_cosine)
     batches = _batches(sentences["train"], generator(seed, "batches"))
     curve, best, best_step, n_tokens = [], None, 0, 0
     for step in range(1, STEPS + 1):
         token_ids, mask = pad_sentences(next(batches))
         targets = token_ids[:, 1:].masked_fill(~mask[:, 1:], -100)
-        loss = F.cross_entropy(model(token_ids[:, :-1]).flatten(0, 1), targets.flatten())
+        loss = F.cross_entropy(
+            model(token_ids[:, :-1]).flatten(0, 1), targets.flatten()
+        )
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -244,8 +273,11 @@ def _batches(
         batches = []
         for start in range(0, len(order), BATCH_SIZE * n_sorted):
             chunk = sorted(
-                order[start : start + BATCH_SIZE * n_sorted], key=lambda i: len(sentences[i])
+                order[start : start + BATCH_SIZE * n_sorted],
+                key=lambda i: len(sentences[i]),
             )
-            batches += [chunk[i : i + BATCH_SIZE] for i in range(0, len(chunk), BATCH_SIZE)]
+            batches += [
+                chunk[i : i + BATCH_SIZE] for i in range(0, len(chunk), BATCH_SIZE)
+            ]
         for index in torch.randperm(len(batches), generator=stream).tolist():
             yield [sentences[i] for i in batches[index]]

@@ -37,7 +37,9 @@ def sentence_bits(
     return bits, torch.tensor([len(row) for row in log_probs], dtype=torch.float64)
 
 
-def standard_error(bits: Float[Tensor, " sentence"], n_tokens: Float[Tensor, " sentence"]) -> float:
+def standard_error(
+    bits: Float[Tensor, " sentence"], n_tokens: Float[Tensor, " sentence"]
+) -> float:
     """How far, typically, bits per token of that many sentences are off by chance.
 
     Sentences are independent, their tokens are not. So the unit is the sentence: what counts is
@@ -70,13 +72,15 @@ def baselines(seed: int) -> dict:
     learned_bits, learned_tokens = sentence_bits(unigram, train)
     on_training = (learned_bits.sum() / learned_tokens.sum()).item()
     chance = math.hypot(
-        standard_error(bits["unigram"], n_tokens), standard_error(learned_bits, learned_tokens)
+        standard_error(bits["unigram"], n_tokens),
+        standard_error(learned_bits, learned_tokens),
     )
     return {
         "bits": per_token,
         "gap": {name: per_token[name] - per_token["true"] for name in models},
         "standard_errors_off": {
-            "true": (per_token["true"] - language.floor) / standard_error(bits["true"], n_tokens),
+            "true": (per_token["true"] - language.floor)
+            / standard_error(bits["true"], n_tokens),
             "unigram": (per_token["unigram"] - on_training) / chance,
         },
     }

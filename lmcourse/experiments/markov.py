@@ -66,7 +66,9 @@ def counted_probs(orders, vocab_size, train_sentences, dev):
     probs = [np.full(sum(map(len, dev)) - len(dev), 1 / (vocab_size - 1))]
     for order in orders:
         model = MaximumLikelihood(order, vocab_size).fit(train_sentences)
-        probs.append(torch.cat(token_log_probs(model, dev, batch_size=500)).exp().numpy())
+        probs.append(
+            torch.cat(token_log_probs(model, dev, batch_size=500)).exp().numpy()
+        )
     return np.stack(probs)
 
 
@@ -87,7 +89,10 @@ def smoothed_models(order, vocab_size, train_sentences, dev):
     """One fitted model for each way of smoothing; a free number is chosen on `dev`."""
     shape = {"order": order, "vocab_size": vocab_size}
     additive = [Additive(alpha=alpha, **shape).fit(train_sentences) for alpha in ALPHAS]
-    back_off = [BackOff(discount=discount, **shape).fit(train_sentences) for discount in DISCOUNTS]
+    back_off = [
+        BackOff(discount=discount, **shape).fit(train_sentences)
+        for discount in DISCOUNTS
+    ]
     return {
         "add one": additive[0],
         "add alpha": best_on_dev(additive, dev),
@@ -113,8 +118,12 @@ def order_and_smoothing(seed: int) -> dict:
         for name, model in (models | {"interpolated": mixture}).items():
             train_bits = bits_of(model, train_sentences[:N_MEASURED])
             row["train_bits"].setdefault(name, []).append(train_bits)
-            row["dev_gap"].setdefault(name, []).append(bits_of(model, dev) - true_bits["dev"])
-            row["test_gap"].setdefault(name, []).append(bits_of(model, test) - true_bits["test"])
+            row["dev_gap"].setdefault(name, []).append(
+                bits_of(model, dev) - true_bits["dev"]
+            )
+            row["test_gap"].setdefault(name, []).append(
+                bits_of(model, test) - true_bits["test"]
+            )
     chosen = {}
     for name, gaps in row["dev_gap"].items():
         place = gaps.index(min(gaps))
@@ -126,7 +135,13 @@ def order_and_smoothing(seed: int) -> dict:
 def sparsity(seed: int) -> dict:
     """What maximum likelihood knows: training bits, n-grams never seen, contexts, by order."""
     tokenizer, train_sentences, _, test = encoded_language(seed)
-    row = {"train_bits": [], "unseen": [], "impossible": [], "contexts": [], "seen_once": []}
+    row = {
+        "train_bits": [],
+        "unseen": [],
+        "impossible": [],
+        "contexts": [],
+        "seen_once": [],
+    }
     for order in ORDERS:
         model = MaximumLikelihood(order, tokenizer.vocab_size).fit(train_sentences)
         log_probs = token_log_probs(model, test, batch_size=500)
@@ -171,7 +186,9 @@ def text_size(seed: int) -> dict:
     gaps = {}
     for size in SIZES:
         for order in ORDERS[1:]:
-            model = ModifiedKneserNey(order, tokenizer.vocab_size).fit(train_sentences[:size])
+            model = ModifiedKneserNey(order, tokenizer.vocab_size).fit(
+                train_sentences[:size]
+            )
             gaps.setdefault(str(order), []).append(bits_of(model, test) - true_bits)
     return {"gap": gaps, "sizes": SIZES}
 
@@ -188,9 +205,13 @@ def agreement(seed: int) -> dict:
             accuracy = []
             for congruent in (True, False):
                 if n_phrases > 0 or congruent:
-                    chance = generator(seed, f"agreement, {n_phrases} phrases, {congruent}")
+                    chance = generator(
+                        seed, f"agreement, {n_phrases} phrases, {congruent}"
+                    )
                     cases = agreement_cases(300, n_phrases, congruent, chance)
-                    accuracy.append(probe_accuracy(model, tokenizer, cases, batch_size=300))
+                    accuracy.append(
+                        probe_accuracy(model, tokenizer, cases, batch_size=300)
+                    )
             row[str(order)]["congruent"].append(accuracy[0])
             row[str(order)]["incongruent"].append(accuracy[-1])
             row[str(order)]["balanced"].append(statistics.fmean(accuracy))
@@ -202,7 +223,9 @@ def recall(seed: int) -> dict:
     """Is the speaker named again where the speech closes? By the distance between the names."""
     tokenizer, train_sentences, _, test = encoded_language(seed)
     cases = recall_cases(tokenizer.decode(sentence) for sentence in test)
-    binned = [[case for case in cases if a <= case.distance <= b] for a, b in RECALL_BINS]
+    binned = [
+        [case for case in cases if a <= case.distance <= b] for a, b in RECALL_BINS
+    ]
     row = {"bins": RECALL_BINS, "chance": 1 / (len(cases[0].wrong) + 1)}
     row["cases"] = [len(some) for some in binned]
     for order in (3, 5, 9):
@@ -220,14 +243,19 @@ def python_docs_bits(seed: int) -> dict:
     texts = {part: [tokenizer.encode(text) for text in parts[part]] for part in parts}
     row = {"train": {}, "dev": {}, "test": {}}
     for order in CHARACTER_ORDERS:
-        models = smoothed_models(order, tokenizer.vocab_size, texts["train"], texts["dev"])
+        models = smoothed_models(
+            order, tokenizer.vocab_size, texts["train"], texts["dev"]
+        )
         for name, model in models.items():
             for part in texts:
                 row[part].setdefault(name, []).append(bits_of(model, texts[part]))
     chosen = {}
     for name, dev_bits in row["dev"].items():
         place = dev_bits.index(min(dev_bits))
-        chosen[name] = {"order": CHARACTER_ORDERS[place], "test": row["test"][name][place]}
+        chosen[name] = {
+            "order": CHARACTER_ORDERS[place],
+            "test": row["test"][name][place],
+        }
     return {
         **row,
         "chosen": chosen,
@@ -235,7 +263,9 @@ def python_docs_bits(seed: int) -> dict:
         "sha256": docs.sha256,
         "python_version": docs.python_version,
         "vocab_size": tokenizer.vocab_size,
-        "characters": {part: sum(len(text) - 1 for text in texts[part]) for part in texts},
+        "characters": {
+            part: sum(len(text) - 1 for text in texts[part]) for part in texts
+        },
     }
 
 
@@ -249,7 +279,9 @@ def gradient_descent(seed: int) -> dict:
     with torch.no_grad():
         model.linear.weight.normal_(generator=generator(seed, "initial weights"))
     losses = train(model, corpus, steps=1000, lr=0.3)
-    contexts = torch.tensor([token for token in range(tokenizer.vocab_size) if token != 1])
+    contexts = torch.tensor(
+        [token for token in range(tokenizer.vocab_size) if token != 1]
+    )
     trained = model(contexts[None])[0].softmax(dim=-1).detach()
     return {
         "losses": losses[:200:4],

@@ -23,7 +23,9 @@ from lmcourse.exercises import progress
 
 FOLDER = Path(__file__).parent
 _IMPORT = re.compile(r'^import\s+\{[^}]*\}\s+from\s+"\./([\w-]+\.js)";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export\s+(?=(?:async\s+)?(?:function|const|let|class)\b)", re.MULTILINE)
+_EXPORT = re.compile(
+    r"^export\s+(?=(?:async\s+)?(?:function|const|let|class)\b)", re.MULTILINE
+)
 _EVERY_WIDGET_HAS = frozenset(ipywidgets.DOMWidget.class_trait_names())
 
 
@@ -65,7 +67,9 @@ def widget_names() -> list[str]:
     >>> "markov_explorer" in widget_names()
     True
     """
-    return sorted(path.stem for path in FOLDER.glob("*.js") if path.with_suffix(".py").exists())
+    return sorted(
+        path.stem for path in FOLDER.glob("*.js") if path.with_suffix(".py").exists()
+    )
 
 
 def site_scripts() -> dict[str, str]:
@@ -96,7 +100,11 @@ def to_json(state: Any) -> str:
     '{"a":1,"b":"\\\\u003c/script>"}'
     """
     text = json.dumps(
-        state, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        state,
+        sort_keys=True,
+        ensure_ascii=False,
+        allow_nan=False,
+        separators=(",", ":"),
     )
     return text.replace("<", "\\u003c")
 
@@ -175,7 +183,11 @@ class CourseWidget(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**kwargs)
-        return {**data, "text/plain": repr(self), "text/html": self.snapshot()}, metadata
+        return {
+            **data,
+            "text/plain": repr(self),
+            "text/html": self.snapshot(),
+        }, metadata
 
 
 class Card(CourseWidget):
@@ -193,7 +205,9 @@ class Card(CourseWidget):
 
     kinds: ClassVar[tuple[str, ...]] = ()
 
-    exercise = traitlets.Dict(help="The exercise as `to_dict()` gives it.").tag(sync=True)
+    exercise = traitlets.Dict(help="The exercise as `to_dict()` gives it.").tag(
+        sync=True
+    )
     done = traitlets.Bool(False, help="Solved.").tag(sync=True, snapshot=False)
 
     def __init__(self, exercise: Any, **kwargs: Any) -> None:

@@ -38,18 +38,24 @@ class MarkovExplorer(CourseWidget):
 
     name = "markov_explorer"
 
-    sentences = traitlets.List(traitlets.Unicode(), help="One string a sentence.").tag(sync=True)
+    sentences = traitlets.List(traitlets.Unicode(), help="One string a sentence.").tag(
+        sync=True
+    )
     order = traitlets.Int(2, help="The n of the n-gram, 2 to 4.").tag(sync=True)
     alpha = traitlets.Float(0.0, help="Added to every count, 0 to 10.").tag(sync=True)
     sentence = traitlets.Unicode("", help="The sentence that is scored.").tag(sync=True)
-    seed = traitlets.Int(0, help="Seed of the random steps, 0 to 2**32 - 1.").tag(sync=True)
+    seed = traitlets.Int(0, help="Seed of the random steps, 0 to 2**32 - 1.").tag(
+        sync=True
+    )
     walk = traitlets.List(
         traitlets.Unicode(), [BOS], help="The tokens walked so far, from `<s>`."
     ).tag(sync=True)
 
     def __init__(self, sentences: Sequence[str] = RABBITS, **kwargs: Any) -> None:
         if isinstance(sentences, str):
-            raise ValueError(f"sentences={sentences!r} is one string: give a list of sentences")
+            raise ValueError(
+                f"sentences={sentences!r} is one string: give a list of sentences"
+            )
         if not sentences:
             raise ValueError("sentences is empty: give at least one sentence")
         kwargs.setdefault("sentence", sentences[0])
@@ -62,7 +68,9 @@ class MarkovExplorer(CourseWidget):
                 raise ValueError(f"{sentence!r} has 0 words: a sentence has at least 1")
             for mark in (BOS, EOS):
                 if mark in sentence.split():
-                    raise ValueError(f"{sentence!r} contains {mark!r}: it marks a sentence's edge")
+                    raise ValueError(
+                        f"{sentence!r} contains {mark!r}: it marks a sentence's edge"
+                    )
         return proposal["value"]
 
     @traitlets.validate("order")
@@ -80,7 +88,9 @@ class MarkovExplorer(CourseWidget):
     @traitlets.validate("seed")
     def _check_seed(self, proposal: Any) -> int:
         if not 0 <= proposal["value"] < 2**32:
-            raise ValueError(f"seed={proposal['value']} is not between 0 and 4294967295")
+            raise ValueError(
+                f"seed={proposal['value']} is not between 0 and 4294967295"
+            )
         return proposal["value"]
 
     def fallback(self) -> str:
@@ -96,7 +106,9 @@ class MarkovExplorer(CourseWidget):
             for context, row in counts.items()
             for token, count in row.items()
         ]
-        caption = f"What follows what in {len(self.sentences)} sentences (order {self.order})"
+        caption = (
+            f"What follows what in {len(self.sentences)} sentences (order {self.order})"
+        )
         return table(caption, ["after", "comes", "probability"], rows[:60])
 
     def __repr__(self) -> str:

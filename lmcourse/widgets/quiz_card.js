@@ -27,7 +27,7 @@ export function judge(quiz, answer) {
   if (quiz.kind === "order") {
     if (same(answer, quiz.answer)) return { correct: true, why: quiz.why };
     const right = answer.findIndex((item, i) => item !== quiz.answer[i]);
-    const place = `The first ${right} are in place; look at number ${right + 1}.`;
+    const place = `Look at number ${right + 1}: it is not in its place yet.`;
     return { correct: false, why: foreseen((wrong) => same(answer, wrong)) ?? place };
   }
   const given = squeezed(answer);

@@ -28,7 +28,9 @@ class QuizCard(Card):
 
     def fallback(self) -> str:
         data: dict[str, Any] = self.exercise
-        shown = [option["text"] for option in data.get("options", ())] or data.get("items", ())
+        shown = [option["text"] for option in data.get("options", ())] or data.get(
+            "items", ()
+        )
         listed = "".join(f"<li>{escape(text)}</li>" for text in shown)
         code = f"<pre>{escape(data['code'])}</pre>" if "code" in data else ""
         return self.heading() + code + (f"<ul>{listed}</ul>" if listed else "")

@@ -38,25 +38,36 @@ def shannon_bounds(counts: Sequence[float | int]) -> tuple[float, float]:
     """
     total = sum(counts)
     if total <= 0 or min(counts) < 0:
-        raise ValueError(f"counts={list(counts)} sum to {total}: give at least one guessed symbol")
+        raise ValueError(
+            f"counts={list(counts)} sum to {total}: give at least one guessed symbol"
+        )
     shares = sorted((count / total for count in counts), reverse=True)
     upper = -sum(share * math.log2(share) for share in shares if share > 0)
     steps = zip(shares, [*shares[1:], 0.0], strict=True)
     lower = sum(
-        rank * (share - after) * math.log2(rank) for rank, (share, after) in enumerate(steps, 1)
+        rank * (share - after) * math.log2(rank)
+        for rank, (share, after) in enumerate(steps, 1)
     )
     return max(0.0, lower), upper
 
 
-def _sparse(probs: Mapping[str, float | int], index: Mapping[str, int]) -> list[float | int]:
+def _sparse(
+    probs: Mapping[str, float | int], index: Mapping[str, int]
+) -> list[float | int]:
     """`[index, probability, index, probability, ...]`; five digits, nothing below 1e-5."""
     unknown = sorted(set(probs) - set(index))
     if unknown:
-        raise ValueError(f"{unknown[0]!r} is not among the {len(index)} words of the vocabulary")
+        raise ValueError(
+            f"{unknown[0]!r} is not among the {len(index)} words of the vocabulary"
+        )
     total = sum(probs.values())
     if not 0.99 < total < 1.001 or min(probs.values()) < 0:
-        raise ValueError(f"probabilities sum to {total:.6g}: they must be positive and sum to 1")
-    pairs = sorted((index[word], float(f"{p:.5g}")) for word, p in probs.items() if p >= 1e-5)
+        raise ValueError(
+            f"probabilities sum to {total:.6g}: they must be positive and sum to 1"
+        )
+    pairs = sorted(
+        (index[word], float(f"{p:.5g}")) for word, p in probs.items() if p >= 1e-5
+    )
     return [number for pair in pairs for number in pair]
 
 
@@ -91,7 +102,9 @@ class ShannonGame(CourseWidget):
     models = traitlets.List(traitlets.Dict()).tag(sync=True)
     examples = traitlets.List(traitlets.Unicode()).tag(sync=True)
     unit = traitlets.Enum(["words", "letters"], "words").tag(sync=True)
-    sentence = traitlets.Int(0, min=0, help="Index of the current sentence.").tag(sync=True)
+    sentence = traitlets.Int(0, min=0, help="Index of the current sentence.").tag(
+        sync=True
+    )
     guesses = traitlets.List(traitlets.Dict(), help="What was guessed.").tag(sync=True)
 
     def __init__(
@@ -112,7 +125,9 @@ class ShannonGame(CourseWidget):
         for sentence in sentences:
             unknown = [word for word in sentence.split() if word not in index]
             if unknown:
-                raise ValueError(f"{unknown[0]!r} in {sentence!r} is not in the vocabulary")
+                raise ValueError(
+                    f"{unknown[0]!r} in {sentence!r} is not in the vocabulary"
+                )
             lengths.append(len(sentence.split()) + 1)
         super().__init__(
             sentences=list(sentences),
@@ -143,12 +158,16 @@ class ShannonGame(CourseWidget):
         """
         given = {}
         for name, model in models.items():
-            rows = [_next_word_probs(model, sentence, tokenizer) for sentence in sentences]
+            rows = [
+                _next_word_probs(model, sentence, tokenizer) for sentence in sentences
+            ]
             given[name] = rows[0][0] if isinstance(model, Unigram) else rows
         return cls(sentences, tokenizer.tokens[1:], given, **kwargs)
 
     @classmethod
-    def teaching_language(cls, n_sentences: int = 12, unit: str = "words") -> ShannonGame:
+    def teaching_language(
+        cls, n_sentences: int = 12, unit: str = "words"
+    ) -> ShannonGame:
         """The game of chapter 1: held-out sentences of the teaching language, of 4 to 12 words,
         against the unigram of its training text and the true grammar.
 
@@ -160,15 +179,23 @@ class ShannonGame(CourseWidget):
         if n_sentences < 1:
             raise ValueError(f"n_sentences={n_sentences} is not positive")
         language = teaching_language()
-        short = [line for line in dict.fromkeys(language.test) if 4 <= len(line.split()) <= 12]
+        short = [
+            line
+            for line in dict.fromkeys(language.test)
+            if 4 <= len(line.split()) <= 12
+        ]
         tokenizer = language.tokenizer
         ids = [tokenizer.encode(line) for line in language.train]
         models = {
             "unigram": Unigram.fit(ids, tokenizer.vocab_size),
             "true grammar": TrueModel(TEACHING_GRAMMAR, tokenizer),
         }
-        examples = [line for line in dict.fromkeys(language.train) if len(line.split()) <= 12][:6]
-        return cls.of(models, short[:n_sentences], tokenizer, examples=examples, unit=unit)
+        examples = [
+            line for line in dict.fromkeys(language.train) if len(line.split()) <= 12
+        ][:6]
+        return cls.of(
+            models, short[:n_sentences], tokenizer, examples=examples, unit=unit
+        )
 
     def fallback(self) -> str:
         names = ", ".join(model["name"] for model in self.models)
@@ -212,7 +239,10 @@ def _pack(
         )
     rows_seen: dict[tuple[float | int, ...], int] = {}
     places = [
-        [rows_seen.setdefault(tuple(_sparse(row, index)), len(rows_seen)) for row in rows]
+        [
+            rows_seen.setdefault(tuple(_sparse(row, index)), len(rows_seen))
+            for row in rows
+        ]
         for rows in given
     ]
     unique = [list(row) for row in rows_seen]

@@ -18,7 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, Request, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    Page,
+    Playwright,
+    Request,
+    Response,
+    sync_playwright,
+)
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
 ALLOWED = ("http://127.0.0.1:", "file:", "data:", "blob:", "ws://127.0.0.1:")
@@ -47,9 +54,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         pages = sorted(
             path.relative_to(SITE).as_posix()
             for path in SITE.rglob("*.html")
-            if path.relative_to(SITE).parts[0] not in ("index.html", "_static", "_sources")
+            if path.relative_to(SITE).parts[0]
+            not in ("index.html", "_static", "_sources")
         )
-        metafunc.parametrize("page_path", pages or ["no page"])  # `site` says what is wrong
+        metafunc.parametrize(
+            "page_path", pages or ["no page"]
+        )  # `site` says what is wrong
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -99,7 +109,9 @@ def watch(page: Page, log: list[str]) -> None:
             log.append(f"status {answer.status}: {answer.url}")
 
     def failed(request: Request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # a page was left while it still loaded
+        if (
+            request.failure != "net::ERR_ABORTED"
+        ):  # a page was left while it still loaded
             log.append(f"failed: {request.url} ({request.failure})")
 
     page.on("response", response)
@@ -122,7 +134,9 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
 
     def open_page(url: str, width: int = 1280, scheme: str = "light") -> Page:
         context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            reduced_motion="reduce",
         )
         contexts.append(context)
         context.set_default_timeout(20_000)

@@ -38,10 +38,18 @@ def lab(tmp_path_factory) -> Iterator[str]:
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, folder / "widgets.ipynb")
     own = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
-    environment = {**os.environ, **{f"JUPYTER_{name}": str(folder / name) for name in own}}
-    notices = folder / "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    environment = {
+        **os.environ,
+        **{f"JUPYTER_{name}": str(folder / name) for name in own},
+    }
+    notices = (
+        folder
+        / "settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    )
     notices.parent.mkdir(parents=True)
-    notices.write_text('{"fetchNews": "false", "checkForUpdates": false}', encoding="utf-8")
+    notices.write_text(
+        '{"fetchNews": "false", "checkForUpdates": false}', encoding="utf-8"
+    )
     environment |= {
         "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
@@ -68,7 +76,10 @@ def lab(tmp_path_factory) -> Iterator[str]:
         wait_for(f"http://127.0.0.1:{port}/api?token={token}", server)
         yield f"http://127.0.0.1:{port}/lab/tree/widgets.ipynb?token={token}"
     except TimeoutError:
-        pytest.fail(f"JupyterLab did not start:\n{log.read_text(encoding='utf-8')}", pytrace=False)
+        pytest.fail(
+            f"JupyterLab did not start:\n{log.read_text(encoding='utf-8')}",
+            pytrace=False,
+        )
     finally:
         server.terminate()
         server.wait(timeout=30)
@@ -112,6 +123,8 @@ def test_a_widget_reacts_and_python_reads_its_value(lab, open_page):
     widget.get_by_role("button", name="Step at random").click()
     page.wait_for_timeout(500)
     assert walked() == before + 1
-    problems = [line for line in page.log if line.startswith(("other host", "script error"))]
+    problems = [
+        line for line in page.log if line.startswith(("other host", "script error"))
+    ]
     page.log.clear()  # the rest is JupyterLab's own talk
     assert not problems

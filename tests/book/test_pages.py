@@ -18,7 +18,10 @@ FORMULA = "mjx-container"
 
 # What axe-core finds in the theme, which is not ours to mend: the rule, the part of the page, why.
 WAIVERS = {
-    "region": (".title", "the theme's side bar is no landmark, only the navigation in it"),
+    "region": (
+        ".title",
+        "the theme's side bar is no landmark, only the navigation in it",
+    ),
 }
 
 
@@ -30,7 +33,9 @@ def test_page(page_path, address, width, scheme, site, open_page: OpenPage):
     accessible: images have a text, and axe-core finds nothing."""
     page = open_page(f"{getattr(site, address + '_url')}/{page_path}", width, scheme)
     too_wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-    assert too_wide <= 0, f"{page_path} is {too_wide} px wider than its window of {width} px"
+    assert too_wide <= 0, (
+        f"{page_path} is {too_wide} px wider than its window of {width} px"
+    )
     without_text = page.eval_on_selector_all(
         "img:not([alt])", "images => images.map(image => image.src)"
     )
@@ -48,7 +53,9 @@ def findings(page: Page) -> list[str]:
             target = " ".join(map(str, node["target"]))
             part, _ = WAIVERS.get(violation["id"], ("", ""))
             if not part or part not in target:
-                found.append(f"{violation['id']}: {violation['help']}: {target}: {node['html']}")
+                found.append(
+                    f"{violation['id']}: {violation['help']}: {target}: {node['html']}"
+                )
     return found
 
 
@@ -61,7 +68,9 @@ def test_weight(page_path, site, open_page: OpenPage):
     page.goto(f"{site.http_url}/{page_path}", wait_until="networkidle")
     sizes = {answer.url: len(answer.body()) for answer in answers}
     mathjax = sum(size for url, size in sizes.items() if "/_static/mathjax/" in url)
-    assert bool(mathjax) == (page.locator(FORMULA).count() > 0), "MathJax only where it is needed"
+    assert bool(mathjax) == (page.locator(FORMULA).count() > 0), (
+        "MathJax only where it is needed"
+    )
     heaviest = sorted(sizes.items(), key=lambda item: -item[1])[:5]
     limit = 2 * MEGABYTE if mathjax else MEGABYTE
     assert sum(sizes.values()) - mathjax < limit, heaviest
@@ -72,7 +81,12 @@ def test_links(page_path, site):
     comes from another host."""
     here = site.folder / page_path
     broken = []
-    for element, attribute in (("a", "href"), ("link", "href"), ("script", "src"), ("img", "src")):
+    for element, attribute in (
+        ("a", "href"),
+        ("link", "href"),
+        ("script", "src"),
+        ("img", "src"),
+    ):
         for node in read(here).find_all(element, attrs={attribute: True}):
             link = urlsplit(node[attribute])
             if link.scheme in ("http", "https") and element != "a":
@@ -123,7 +137,10 @@ def test_formulas_are_drawn(site, open_page: OpenPage):
     [
         ("perplexity", "Glossary"),
         ("엔트로피", "Glossary"),
-        ("확률", "Glossary"),  # two syllables, which Sphinx alone does not find within a word
+        (
+            "확률",
+            "Glossary",
+        ),  # two syllables, which Sphinx alone does not find within a word
         ("Kneser", "Bibliography"),
     ],
 )

@@ -30,7 +30,9 @@ from lmcourse.widgets import (
 )
 from lmcourse.widgets.base import bundle
 
-QUIZZES = [item for item in exercises.all_exercises() if item.to_dict()["kind"] != "code"]
+QUIZZES = [
+    item for item in exercises.all_exercises() if item.to_dict()["kind"] != "code"
+]
 CODE = [item for item in exercises.all_exercises() if item.to_dict()["kind"] == "code"]
 BY_KIND = {item.to_dict()["kind"]: item for item in reversed(QUIZZES)}
 
@@ -51,7 +53,9 @@ def game(unit: str = "words") -> ShannonGame:
     after = {"the": {"dog": 0.5, "cat": 0.5}, "dog": {"sleeps": 0.75, "</s>": 0.25}}
     after |= {"cat": {"sleeps": 1.0}, "sleeps": {"</s>": 1.0}}
     sentences = ["the dog sleeps", "the cat sleeps"]
-    rows = [[{"the": 1.0}, *(after[word] for word in line.split())] for line in sentences]
+    rows = [
+        [{"the": 1.0}, *(after[word] for word in line.split())] for line in sentences
+    ]
     unigram = {"the": 0.25, "dog": 0.125, "cat": 0.125, "sleeps": 0.25, "</s>": 0.25}
     models = {"unigram": unigram, "true grammar": rows}
     words = ["the", "dog", "cat", "sleeps"]
@@ -62,7 +66,9 @@ PAGES = {
     "explorer": lambda: [MarkovExplorer()],
     "game": lambda: [game()],
     "letters": lambda: [game("letters")],
-    "quizzes": lambda: [QuizCard(BY_KIND[k]) for k in ("choice", "number", "order", "predict")],
+    "quizzes": lambda: [
+        QuizCard(BY_KIND[k]) for k in ("choice", "number", "order", "predict")
+    ],
     "exercise": lambda: [ExerciseCard(CODE[0])],
 }
 
@@ -89,7 +95,10 @@ def pages(tmp_path_factory):
     handler = functools.partial(Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield {"http": f"http://127.0.0.1:{server.server_address[1]}", "file": folder.as_uri()}
+        yield {
+            "http": f"http://127.0.0.1:{server.server_address[1]}",
+            "file": folder.as_uri(),
+        }
         server.shutdown()
 
 
@@ -198,7 +207,9 @@ def status(page) -> str:
 
 def test_explorer_by_mouse(explorer):
     assert "8 states, 10 arrows." in status(explorer)
-    explorer.get_by_label("Sentences, one a line").fill("I like rabbits\nI like rabbits\nI sleep")
+    explorer.get_by_label("Sentences, one a line").fill(
+        "I like rabbits\nI like rabbits\nI sleep"
+    )
     assert "6 states, 6 arrows." in status(explorer)
     explorer.locator(".lc-node", has_text="I").first.click()  # a state of the graph
     assert "After “I”: like (2/3), sleep (1/3)." in status(explorer)
@@ -355,7 +366,10 @@ def test_quizzes_by_mouse(pages, open_page):
     card = cards.nth(0)
     card.get_by_role("button", name="Check").click()
     assert "one of the options first" in card.get_by_role("status").inner_text()
-    for option in [*(o for o in choice["options"] if not o["correct"]), choice["options"][0]]:
+    for option in [
+        *(o for o in choice["options"] if not o["correct"]),
+        choice["options"][0],
+    ]:
         card.get_by_role("radio").nth(choice["options"].index(option)).check()
         card.get_by_role("button", name="Check").click()
         said = card.get_by_role("status").inner_text()
@@ -395,7 +409,9 @@ def test_quizzes_by_keyboard(pages, open_page):
     for place, item in enumerate(order["answer"]):
         while shown.index(item) > place:
             at = shown.index(item)
-            button = cards.nth(2).get_by_role("button", name=f"Move up: {item}", exact=True)
+            button = cards.nth(2).get_by_role(
+                "button", name=f"Move up: {item}", exact=True
+            )
             button.focus()
             page.keyboard.press("Enter")
             shown[at - 1], shown[at] = shown[at], shown[at - 1]
@@ -481,7 +497,11 @@ def test_explorer_counts_as_the_package_does(module, order, alpha):
         size = {"order": order, "vocab_size": tokenizer.vocab_size}
         model = Additive(**size, alpha=alpha) if alpha else MaximumLikelihood(**size)
         model.fit(sentences)
-        prefixes = [[0], *(s[:-1] for s in sentences), *([0, *s[2:-1]] for s in sentences)]
+        prefixes = [
+            [0],
+            *(s[:-1] for s in sentences),
+            *([0, *s[2:-1]] for s in sentences),
+        ]
         contexts = [[tokenizer.tokens[i] for i in p][-(order - 1) :] for p in prefixes]
         expected = [model.next_token_probs(p)[1:] for p in prefixes]
         found = module(
@@ -497,7 +517,10 @@ def test_explorer_counts_as_the_package_does(module, order, alpha):
             alpha,
         )
         torch.testing.assert_close(
-            torch.tensor(found, dtype=torch.float64), torch.stack(expected), rtol=0, atol=1e-12
+            torch.tensor(found, dtype=torch.float64),
+            torch.stack(expected),
+            rtol=0,
+            atol=1e-12,
         )
 
         line = corpus[0]
@@ -512,7 +535,9 @@ def test_explorer_counts_as_the_package_does(module, order, alpha):
         nats = model.log_prob(torch.tensor([tokenizer.encode(line)])).sum().item()
         bits = -nats / math.log(2)
         assert parts["bits"] == pytest.approx(bits, abs=1e-9)
-        assert parts["perplexity"] == pytest.approx(2 ** (bits / (len(line.split()) + 1)))
+        assert parts["perplexity"] == pytest.approx(
+            2 ** (bits / (len(line.split()) + 1))
+        )
         assert parts["probability"] == pytest.approx(math.exp(nats), abs=1e-12)
 
 
@@ -572,7 +597,9 @@ def test_bounds_are_those_of_python(module):
     for _ in range(20):
         counts = [dice.randint(0, 9) for _ in range(dice.randint(1, 12))] + [1]
         found = module("shannon_game", "js.bounds(args[0])", counts)
-        assert (found["lower"], found["upper"]) == pytest.approx(shannon_bounds(counts), abs=1e-12)
+        assert (found["lower"], found["upper"]) == pytest.approx(
+            shannon_bounds(counts), abs=1e-12
+        )
 
 
 def test_letters_of_a_sentence_cost_what_its_words_cost(module):
@@ -594,7 +621,12 @@ def test_letters_of_a_sentence_cost_what_its_words_cost(module):
             state,
             unit,
         )
-    assert [row["name"] for row in rows["words"]] == ["You", "uniform", "unigram", "true grammar"]
+    assert [row["name"] for row in rows["words"]] == [
+        "You",
+        "uniform",
+        "unigram",
+        "true grammar",
+    ]
     assert rows["words"][3]["total"] == pytest.approx(1 + math.log2(4 / 3))
     assert rows["letters"][3]["total"] == pytest.approx(1 + math.log2(4 / 3))
     assert rows["words"][1]["total"] == pytest.approx(4 * math.log2(5))
@@ -628,5 +660,7 @@ def test_numbers_as_readers_write_them(module):
     found = module("quiz_card", "args[0].map(js.toNumber)", written)
     assert found == [0.25, 0.25, 0.25, -3, -3, 0.001]
     assert module(
-        "quiz_card", "args[0].map(js.toNumber).every(Number.isNaN)", ["", "x", "1/", "1/2/3"]
+        "quiz_card",
+        "args[0].map(js.toNumber).every(Number.isNaN)",
+        ["", "x", "1/", "1/2/3"],
     )
