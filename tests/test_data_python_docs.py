@@ -42,7 +42,8 @@ def test_the_checksum_is_that_of_the_text(docs):
 
 
 def test_paragraphs():
-    text = "Title\n*****\n\n  One\n two.\r\n \n\n\n   x = 1\n   y = 2\n\n-----\n\n======  ====\n{}\n"
+    text = "Title\n*****\n\n  One\n two.\r\n \n\n\n   x = 1\n   y = 2\n"
+    text += "\n-----\n\n======  ====\n{}\n"
     assert paragraphs(text) == ["Title", "One two.", "x = 1 y = 2", "{}"]
     assert paragraphs("") == []
 

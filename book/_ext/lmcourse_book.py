@@ -36,7 +36,10 @@ MATHJAX = re.compile(
     r"\s*<script>window\.MathJax = .*?</script>|\s*<script[^>]*_static/mathjax/[^>]*></script>"
 )
 # The search reads the pages it found to show a line of each; browsers forbid that on file://.
-NO_SUMMARY_FROM_DISK = 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'
+NO_SUMMARY_FROM_DISK = (
+    'if (location.protocol === "file:") '
+    "DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;"
+)
 FORMULA = 'class="math '
 
 
