@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure everything anew and rewrite the tables of README.md."""
+"""`python -m benchmarks`: measure all speeds anew and rewrite the tables of README.md."""
 
 from benchmarks import ngrams
 

@@ -5,15 +5,12 @@ vocabulary, the padding and the encoding are part of the work. Both run on one t
 process, one after the other. NLTK scores a sample of the tokens, spread evenly over the test text,
 because all of them would take hours; so the two are compared in seconds a token.
 
-Run `python benchmarks/ngrams.py`: it prints the table and rewrites it in README.md.
+Run `python -m benchmarks.ngrams`: it prints the table and rewrites it in README.md.
 """
 
-import os
 import platform
-import re
 import time
 import tracemalloc
-from pathlib import Path
 
 import nltk
 import numpy as np
@@ -21,6 +18,7 @@ import torch
 from nltk.lm import KneserNeyInterpolated
 from nltk.lm.preprocessing import pad_both_ends, padded_everygram_pipeline
 
+from benchmarks.tables import rewrite_table
 from lmcourse.data.python_docs import python_docs
 from lmcourse.experiments import machine
 from lmcourse.language_models import token_log_probs
@@ -29,7 +27,6 @@ from lmcourse.tokenizers import WordTokenizer
 
 ORDER = 5
 NLTK_TOKENS = 100
-README = Path(__file__).parent / "README.md"
 
 
 def fit_lmcourse(texts):
@@ -92,9 +89,9 @@ def measure() -> str:
     texts = [" ".join(text.split()) for text in docs.train]
     test = [" ".join(text.split()) for text in docs.test]
     score_lmcourse(*fit_lmcourse(texts[:50]), test[:50])  # warm up
-    our_fit, ours = seconds(lambda: fit_lmcourse(texts), repeats=5)
-    our_score, n_ours = seconds(lambda: score_lmcourse(*ours, test), repeats=5)
-    their_fit, theirs = seconds(lambda: fit_nltk(texts), repeats=2)
+    our_fit, ours = seconds(lambda: fit_lmcourse(texts), repeats=3)
+    our_score, n_ours = seconds(lambda: score_lmcourse(*ours, test), repeats=3)
+    their_fit, theirs = seconds(lambda: fit_nltk(texts), repeats=3)
     their_score, n_theirs = seconds(lambda: score_nltk(theirs, test))
     del theirs
     our_memory, their_memory = (
@@ -130,16 +127,8 @@ def measure() -> str:
 
 def main() -> None:
     """Measure, print, and rewrite the table of README.md."""
-    os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
-    table = measure()
-    print(table)
-    begin, end = "<!-- ngrams: begin -->\n", "<!-- ngrams: end -->"
-    text = README.read_text(encoding="utf-8")
-    text = re.sub(
-        f"{begin}.*?{end}", lambda _: begin + table + "\n" + end, text, flags=re.DOTALL
-    )
-    README.write_text(text, encoding="utf-8", newline="\n")
+    rewrite_table("ngrams", measure())
 
 
 if __name__ == "__main__":

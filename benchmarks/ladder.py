@@ -1,20 +1,30 @@
-"""The ladder of the book in small: n-gram, plain RNN, LSTM and Transformer on one language.
+"""The ladder of the book in small, on the teaching language: are its rungs far enough apart?
 
-Run before the chapters are written, to see that the teaching language tells the models apart. The
-neural models come from torch.nn, have about 120,000 parameters each and read the same batches in
-the same order. Each is kept as it was when it was best on the dev sentences.
+N-gram, plain RNN, LSTM and Transformer learn the same 40,000 sentences. The neural models come
+from torch.nn, have about 120,000 parameters each and read the same batches in the same order;
+each is kept as it was when it was best on the dev sentences. The grammar was tuned until
+neighbouring rungs stood more than three standard deviations apart.
+
+Run `python -m benchmarks.ladder` (about ten minutes a seed on one core): it measures the seeds
+that ladder.json lacks, stores them there and rewrites the table in README.md.
 """
 
 import copy
+import json
 import math
+import multiprocessing
+import statistics
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.tables import rewrite_table
 from lmcourse.data.grammar import (
+    NAMES,
     TEACHING_GRAMMAR,
     TrueModel,
     agreement_cases,
@@ -22,7 +32,7 @@ from lmcourse.data.grammar import (
     recall_cases,
     teaching_language,
 )
-from lmcourse.experiments import experiment
+from lmcourse.experiments import machine, rounded, versions
 from lmcourse.language_models import (
     LanguageModel,
     Unigram,
@@ -33,6 +43,9 @@ from lmcourse.language_models import (
 from lmcourse.markov import ModifiedKneserNey
 from lmcourse.training import generator
 
+STORED = Path(__file__).with_name("ladder.json")
+SEEDS = range(4)
+RUNGS = ("unigram", "n-gram", "RNN", "LSTM", "Transformer")
 STEPS = 5_000
 BATCH_SIZE = 64
 EVALUATE_EVERY = 500
@@ -43,62 +56,102 @@ N_PHRASES = range(5)
 N_AGREEMENT_CASES = 200
 
 
-@experiment(seeds=range(10))
-def ngrams(seed: int) -> dict:
-    """Modified Kneser-Ney of every order: bits above the floor, agreement and recall."""
+def ladder(seed: int) -> dict:
+    """Bits above the floor, agreement and recall of every rung, for one seed."""
     language, sentences, true_model = _language(seed)
     vocab_size = len(language.tokenizer)
-    models = {
-        order: ModifiedKneserNey(order=order, vocab_size=vocab_size).fit(
-            sentences["train"]
-        )
+    models: dict[str, LanguageModel] = {
+        "unigram": Unigram.fit(sentences["train"], vocab_size)
+    }
+    n_grams = {
+        order: ModifiedKneserNey(order, vocab_size).fit(sentences["train"])
         for order in ORDERS
     }
-    dev_gaps = {
-        order: gap(model, true_model, sentences["dev"])
-        for order, model in models.items()
-    }
-    best = min(dev_gaps, key=dev_gaps.get)
-    unigram = Unigram.fit(sentences["train"], vocab_size)
-    return {
-        "floor": language.floor,
-        "true_model_bits": cross_entropy(true_model, sentences["test"]),
-        "best_order": best,
-        "dev_gap": dev_gaps,
-        "gap": {
-            "unigram": gap(unigram, true_model, sentences["test"]),
-            "n-gram": gap(models[best], true_model, sentences["test"]),
-        },
-    } | _probes({"n-gram": models[best]}, language, seed)
-
-
-@experiment(seeds=range(4))
-def neural(seed: int) -> dict:
-    """RNN, LSTM and Transformer of equal size on equal tokens: bits above the floor."""
-    language, sentences, true_model = _language(seed)
-    models, curves, best_steps, n_tokens = {}, {}, {}, 0
+    order_gaps = {n: gap(m, true_model, sentences["dev"]) for n, m in n_grams.items()}
+    best_order = min(order_gaps, key=order_gaps.get)
+    models["n-gram"] = n_grams[best_order]
+    curves, best_steps, n_tokens = {}, {}, 0
     for name, (kind, lr) in RIVALS.items():
         torch.manual_seed(generator(seed, f"initialisation, {name}").initial_seed())
-        models[name] = kind(len(language.tokenizer))
+        models[name] = kind(vocab_size)
         curves[name], best_steps[name], n_tokens = _train(
             models[name], sentences, lr, seed
         )
     true_dev_bits = cross_entropy(true_model, sentences["dev"])
     return {
         "floor": language.floor,
+        "true_model_bits": cross_entropy(true_model, sentences["test"]),
+        "best_order": best_order,
+        "order_dev_gap": order_gaps,
         "steps": STEPS,
         "tokens": n_tokens,
         "parameters": {
-            n: sum(p.numel() for p in m.parameters()) for n, m in models.items()
+            name: sum(p.numel() for p in models[name].parameters()) for name in RIVALS
         },
         "best_step": best_steps,
         "dev_gap": {
-            n: [bits - true_dev_bits for bits in curve] for n, curve in curves.items()
+            name: [bits - true_dev_bits for bits in curve]
+            for name, curve in curves.items()
         },
-        "gap": {
-            n: gap(model, true_model, sentences["test"]) for n, model in models.items()
-        },
-    } | _probes(models, language, seed)
+        "gap": {n: gap(m, true_model, sentences["test"]) for n, m in models.items()},
+    } | _probes({n: models[n] for n in RUNGS[1:]}, language, seed)
+
+
+def separations(rows: Sequence[dict]) -> dict[str, float]:
+    """How many standard deviations lie between neighbouring rungs: of the paired differences."""
+    apart = {}
+    for lower, higher in zip(RUNGS, RUNGS[1:], strict=False):
+        differences = [row["gap"][lower] - row["gap"][higher] for row in rows]
+        spread = statistics.stdev(differences)
+        apart[f"{lower}, {higher}"] = statistics.mean(differences) / spread
+    return apart
+
+
+def table(rows: Sequence[dict]) -> str:
+    """The table of README.md, as Markdown."""
+    lines = [
+        "| | bits above the floor | deviations below the rung before "
+        + "".join(f"| name recalled, {distance} words " for distance in DISTANCES)
+        + "|",
+        "| --- |" + " ---: |" * (2 + len(DISTANCES)),
+    ]
+    apart = ["", *(f"{value:.0f}" for value in separations(rows).values())]
+    for rung, deviations in zip(RUNGS, apart, strict=True):
+        gaps = [row["gap"][rung] for row in rows]
+        recall = [
+            f"{statistics.mean(row['recall'][rung][distance] for row in rows):.2f}"
+            if rung != "unigram"
+            else ""
+            for distance in DISTANCES
+        ]
+        cells = [f"{statistics.mean(gaps):.3f} ± {statistics.stdev(gaps):.3f}"]
+        lines.append("| " + " | ".join([rung, *cells, deviations, *recall]) + " |")
+    first = rows[0]
+    lines += [
+        "",
+        f"{len(rows)} seeds, mean ± standard deviation. Floor {first['floor']:.4f} bits per word; "
+        f"{first['steps']:,} steps, {first['tokens']:,} tokens; a name by chance: "
+        f"{1 / len(NAMES):.3f}.",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure the seeds that are not stored yet, and rewrite the table."""
+    stored = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
+    rows = stored.get("rows", {})
+    missing = [seed for seed in SEEDS if str(seed) not in rows]
+    with multiprocessing.get_context("spawn").Pool(
+        2, torch.set_num_threads, (1,)
+    ) as pool:
+        for seed, row in zip(missing, pool.imap(ladder, missing), strict=True):
+            rows[str(seed)] = rounded(row)
+            content = {"machine": machine(), "rows": rows, "versions": versions()}
+            STORED.write_text(
+                json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n"
+            )
+            print(f"seed {seed}: {rows[str(seed)]['gap']}", flush=True)
+    rewrite_table("ladder", table(list(rows.values())))
 
 
 def _language(seed: int):
@@ -281,3 +334,7 @@ def _batches(
             ]
         for index in torch.randperm(len(batches), generator=stream).tolist():
             yield [sentences[i] for i in batches[index]]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,19 @@
-"""The rivals of the ladder are what they are said to be."""
+"""The ladder in small: its rivals are what they are said to be, its rungs far apart."""
+
+import json
 
 import pytest
 import torch
 
-from lmcourse.experiments.ladder import RIVALS, _batches, _warm_up_and_cosine
+from benchmarks.ladder import (
+    RIVALS,
+    RUNGS,
+    STORED,
+    _batches,
+    _warm_up_and_cosine,
+    separations,
+)
+from lmcourse.data.grammar import TEACHING_GRAMMAR
 
 VOCAB_SIZE = 104
 
@@ -41,3 +51,13 @@ def test_an_epoch_of_batches_holds_every_sentence_once():
 def test_the_learning_rate_rises_and_falls():
     factors = [_warm_up_and_cosine(step) for step in (0, 199, 1_000, 4_999)]
     assert factors[0] < factors[2] < factors[1] and factors[3] < 1e-3
+
+
+def test_the_rungs_of_the_teaching_language_are_more_than_three_deviations_apart():
+    rows = list(json.loads(STORED.read_text(encoding="utf-8"))["rows"].values())
+    floor = TEACHING_GRAMMAR.entropy_per_word()
+    for row in rows:  # measured on the grammar as it is now
+        assert row["floor"] == pytest.approx(floor, rel=1e-5)
+        assert list(row["gap"]) == list(RUNGS)
+    assert len(rows) >= 3
+    assert min(separations(rows).values()) > 3
