@@ -108,6 +108,7 @@ def claim(sentence: str, condition, **measured) -> None:
 
     Args:
         sentence: what the text says, as a whole sentence without numbers that a run has made.
+            What stands in backquotes is printed in quotation marks.
         condition: a `Verdict` of `above` or `below`, or anything with a plain truth value.
         measured: the values behind a plain condition; shown when it fails, and by `make claims`.
 
@@ -125,6 +126,7 @@ def claim(sentence: str, condition, **measured) -> None:
     """
     if not sentence.strip():
         raise ValueError(f"sentence={sentence!r}: a claim is a whole sentence")
+    sentence = re.sub(r"`([^`]+)`", r"“\1”", sentence)
     values = ", ".join(f"{name}={_short(value)}" for name, value in measured.items())
     if isinstance(condition, Verdict):
         values = ", ".join(part for part in (condition.measured, values) if part)

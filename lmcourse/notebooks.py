@@ -42,7 +42,7 @@ CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 def run(path: Path, timeout: int = 600, show_progress: bool = False) -> NotebookNode:
     """Run a notebook from a clean kernel, in its own folder, and give it back normalised.
 
-    The file is only read. What a reader may have set to play with (LMCOURSE_SEED) does not reach
+    The file is only read. What a reader may have set (a variable LMCOURSE_...) does not reach
     the kernel, and progress bars stay silent there: they would be stored.
 
     Args:

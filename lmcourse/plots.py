@@ -43,6 +43,9 @@ MARKERS = ("o", "s", "^", "D", "v")  # colour is never the only difference
 FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 DASHED = {"linestyle": (0, (5, 3)), "linewidth": 1.4}  # a floor to compare with
 SHADE = 0.5  # opacity of a heat map's darkest cell: ink stays readable on it
+SMALLEST = (
+    0.61  # of its size, on a narrow screen: smaller, its letters could not be read
+)
 
 STYLE = {
     "axes.axisbelow": True,
@@ -120,11 +123,11 @@ class Picture:
     def _repr_html_(self) -> str:
         width, height = (round(96 * inches) for inches in self.figure.get_size_inches())
         source = "data:image/svg+xml," + _percent_encoded(self.svg())
+        size = f"min-width:{round(SMALLEST * width)}px;max-width:100%;height:auto"
         return (
-            '<figure class="lmcourse-figure">'
+            '<figure class="lmcourse-figure"><div class="lmcourse-scroll">'
             f'<img class="dark-light" alt="{html.escape(self.alt)}" width="{width}" '
-            f'height="{height}" style="max-width:100%;height:auto;padding:0;background:none" '
-            f'src="{source}">'
+            f'height="{height}" style="{size};padding:0;background:none" src="{source}"></div>'
             f"<figcaption>{html.escape(self.caption, quote=False)}</figcaption></figure>"
         )
 
@@ -142,7 +145,7 @@ def figure(
     Args:
         alt: what is seen, for those who cannot see it: the message, not the colours.
         caption: one sentence below the picture.
-        width: inches; 7 fills a page of the book.
+        width: inches; 7 fills a page of the book, up to 5.6 fits a telephone without scrolling.
         height: inches.
         columns: number of axes.
 
@@ -250,7 +253,7 @@ def lines(
     caption: str,
     floor: float | None = None,
     floor_label: str = "",
-    width: float | int = 7.0,
+    width: float | int = 5.6,
     height: float | int = 3.5,
 ) -> Picture:
     """Draw lines with a band of one standard deviation over the seeds.
@@ -310,7 +313,7 @@ def bars(
     floor: float | None = None,
     floor_label: str = "",
     digits: int = 2,
-    width: float | int = 7.0,
+    width: float | int = 5.6,
 ) -> Picture:
     """Draw horizontal bars with their numbers, and a floor to compare with.
 
@@ -345,9 +348,9 @@ def bars(
             ax.errorbar(
                 mean, place, xerr=deviation, color=INK, capsize=3, linewidth=1.2
             )
-        text = f"{mean:.{digits}f}" + (
-            f" ± {deviation:.{digits}f}" if deviation else ""
-        )
+        text = f"{mean:.{digits}f}"
+        if round(deviation, digits):  # "± 0.00" would say that there is no spread
+            text += f" ± {deviation:.{digits}f}"
         end = max(mean, 0.0) + deviation
         ax.annotate(
             text, (end, place), (5, 0), textcoords="offset points", va="center", size=9
@@ -603,6 +606,10 @@ class Table:
         self.rows = rows
         self.bold = bold  # (row, column) of highlighted cells
         self.caption = caption
+        self.classes = [
+            ' class="lmcourse-number"' * all(_reads_as_number(row[i]) for row in rows)
+            for i in range(len(columns))
+        ]
 
     def __repr__(self) -> str:
         cells = [self.columns, *self.rows]
@@ -618,19 +625,24 @@ class Table:
 
     def _repr_html_(self) -> str:
         head = "".join(
-            f'<th scope="col">{html.escape(name)}</th>' for name in self.columns
+            f'<th scope="col"{name_class}>{html.escape(name)}</th>'
+            for name, name_class in zip(self.columns, self.classes, strict=True)
         )
         body = []
         for i, row in enumerate(self.rows):
-            cells = f'<th scope="row">{html.escape(row[0])}</th>'
+            cells = f'<th scope="row"{self.classes[0]}>{html.escape(row[0])}</th>'
             for j, cell in enumerate(row[1:], start=1):
                 text = html.escape(cell)
-                cells += f"<td>{f'<strong>{text}</strong>' if (i, j) in self.bold else text}</td>"
+                text = f"<strong>{text}</strong>" if (i, j) in self.bold else text
+                cells += f"<td{self.classes[j]}>{text}</td>"
             body.append(f"<tr>{cells}</tr>")
+        caption = html.escape(self.caption, quote=False)
         return (
-            '<table class="dataframe lmcourse-table">\n'
-            f"<caption>{html.escape(self.caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
-            "<tbody>\n" + "\n".join(body) + "\n</tbody>\n</table>"
+            f'<figure class="lmcourse-figure"><figcaption>{caption}</figcaption>'
+            '<div class="lmcourse-scroll"><table class="dataframe lmcourse-table">\n'
+            f"<thead><tr>{head}</tr></thead>\n<tbody>\n"
+            + "\n".join(body)
+            + "\n</tbody>\n</table></div></figure>"
         )
 
 
@@ -693,6 +705,11 @@ def table(
             if text[i][column] == shown or numbers[i] == best
         }
     return Table(columns, text, bold, caption)
+
+
+def _reads_as_number(cell: str) -> bool:
+    """Whether a cell is a number: `2.50`, `1,000`, `1/8`, `-0.1 ± 0.2`, `inf`, or empty."""
+    return re.fullmatch(r"(-?(\d[\d,./% ]*(± [\d,.]+)?|inf))?", cell) is not None
 
 
 def _is_number(value) -> bool:

@@ -43,7 +43,9 @@ def test_nothing_measured_is_refused():
 def test_a_claim_prints_its_sentence_or_raises_with_the_values(capsys):
     claim("It holds.", True)
     claim("Both hold.", above(2.0, 1.0) & below(2.0, 3.0))
-    assert capsys.readouterr().out == "✓ It holds.\n✓ Both hold.\n"
+    claim("`a` and `b c` hold.", True)
+    said = capsys.readouterr().out
+    assert said == "✓ It holds.\n✓ Both hold.\n✓ “a” and “b c” hold.\n"
     with pytest.raises(
         ClaimError, match=r"It fails\. Measured: a=0\.333333, b=\[1, 2\]"
     ):

@@ -8,6 +8,7 @@ import itertools
 import json
 import linecache
 import math
+import re
 import threading
 import time
 
@@ -411,6 +412,30 @@ def test_what_a_card_shows_is_json_without_gaps(item):
             assert value.strip(), f"{item.name}: {key} is empty"
 
 
+def texts_of(value):
+    """All prose of an exercise: every text but code."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        code = ("code", "stub", "solution", "answer")
+        value = [item for key, item in value.items() if key not in code]
+    return (
+        [text for item in value for text in texts_of(item)]
+        if isinstance(value, list)
+        else []
+    )
+
+
+@pytest.mark.parametrize("item", **by_name(ALL))
+def test_a_power_stands_in_code(item):
+    said = [m.explanation for m in getattr(item, "misconceptions", ())]
+    for text in texts_of(item.to_dict()) + said:
+        bare = re.sub(r"```.*?```|`[^`]*`|\$[^$]*\$", "", text, flags=re.DOTALL)
+        assert not re.search(r"\w\*\*\w", bare), (
+            text
+        )  # 2**6 ... 2**3 would be read as bold
+
+
 def test_names_are_unique():
     names = [item.name for item in ALL]
     assert len(set(names)) == len(names)
@@ -431,7 +456,7 @@ def test_messages_point_at_the_readers_own_line():
     )
     message = check(row_softmax, function).message
     assert (
-        "has shape (2, 1), expected (1, 2) (your line 3: `return scores.T`)" in message
+        "has shape (5, 3), expected (3, 5) (your line 3: `return scores.T`)" in message
     )
     function = define("def f(scores):\n    while True:\n        scores = scores\n")
     object.__setattr__(row_softmax, "time_limit", 0.2)
@@ -479,8 +504,8 @@ def test_prints_are_shown_in_short():
 
     outcome = check(row_softmax, chatty)
     assert outcome.outcome == exercises.CORRECT
-    assert outcome.printed == "shape (1, 2)"
-    assert "```text\nshape (1, 2)\n```" in outcome._repr_markdown_()
+    assert outcome.printed == "shape (3, 5)"
+    assert "```text\nshape (3, 5)\n```" in outcome._repr_markdown_()
     assert check(row_softmax, _prints).printed.endswith("... (and more)")
 
 
@@ -496,6 +521,14 @@ def test_only_part_of_the_inputs_wrong_is_no_misconception():
     outcome = check(row_softmax, sometimes)
     assert outcome.misconception == "" and outcome.outcome == exercises.NOT_YET
     assert "at [0, 1] is 1.0, expected 0.0" in outcome.message
+    assert outcome.message.startswith("Ordinary inputs are right. A special case: The")
+
+
+def test_a_misconception_may_fail_in_its_own_way_on_a_special_case():
+    def columns(scores):
+        return scores.softmax(dim=0) if scores.shape[0] > 1 else scores / 0
+
+    assert check(row_softmax, columns).misconception == "columns"
 
 
 def test_a_judge_may_accept_many_answers():
@@ -536,7 +569,8 @@ def test_a_judge_may_accept_many_answers():
         (
             torch.zeros(2),
             [0.0, 0.0],
-            "the result is a list, expected a torch.Tensor of shape (2,)",
+            "the result is a list, expected a torch.Tensor of shape (2,); "
+            "`torch.tensor(...)` makes one",
         ),
         (
             torch.zeros(2),
@@ -565,11 +599,64 @@ def test_a_judge_may_accept_many_answers():
         (torch.ones(2, dtype=torch.float64), torch.ones(2, dtype=torch.float32), ""),
         (torch.ones(2), torch.ones(2, requires_grad=True), ""),
         ([1, 2], [1], "has 1 entries, expected 2"),
+        (-0.0, 1.0, "is 1.0, expected 0.0"),
     ],
 )
 def test_differences_are_said_in_words(expected, answer, message):
     found = compare.difference(expected, answer, tolerance=1e-6)
     assert message in found if message else found == ""
+
+
+def test_inputs_of_some_length_are_shown_whole():
+    long = [f"word number {i}" for i in range(20)]
+    message = check(count_words, lambda sentences: {"a": 1}).message
+    assert "The input was `['" in message
+    assert len(compare.show(long)) == compare.SHORT
+    assert compare.show(long, compare.LONG) == repr(long)
+
+
+def test_numbers_are_read_as_readers_write_them():
+    number = QUIZZES[1]  # log2(3), in bits
+    for answer in ("1.585", "1,58", "317/200", " 1.585 bits", "1.585bit", 1.585):
+        assert check(number, answer).outcome == exercises.CORRECT, answer
+    for answer in ("1,585", "log2(3)", "1.585 nats", "1/0", "1/2/3", "", "nan"):
+        message = check(number, answer).message
+        assert "a number or a fraction, such as 0.25 or 1/4, in bits" in message, answer
+
+
+def test_predictions_are_compared_by_their_words_and_numbers():
+    quiz = Predict(
+        name="demo.list",
+        title="List",
+        question="What is printed?",
+        minutes=1,
+        difficulty=1,
+        code="print([0.0, 0.44], 'end')",
+        why="Yes.",
+    )
+    for answer in ("[0.0, 0.44] end", "[0,.44]end", "0 0.44 end", [0, 0.44, "end"]):
+        right = check(quiz, answer).outcome == exercises.CORRECT
+        assert right == isinstance(answer, str), answer  # a list shows its quotes
+    for answer in ("[0.44, 0] end", "[0, 0.4] end", "[0, 0.44]", "0 0.44 End"):
+        assert check(quiz, answer).outcome == exercises.NOT_YET
+
+
+def test_options_are_shown_shuffled_the_same_in_every_run():
+    places = set()
+    for i in range(20):
+        options = tuple(Option(text, text, correct=text == "a") for text in "abc")
+        quiz = Choice(
+            name=f"demo.{i}",
+            title="Any",
+            question="Which?",
+            minutes=1,
+            difficulty=1,
+            options=options,
+        )
+        shown = [option.text for option in quiz.shuffled()]
+        assert sorted(shown) == ["a", "b", "c"] and quiz.shuffled() == quiz.shuffled()
+        places.add(shown.index("a"))
+    assert places == {0, 1, 2}
 
 
 def test_standard_output_comes_back():
@@ -628,7 +715,7 @@ def test_progress_is_noted_only_in_jupyter_and_only_when_solved(tmp_path, monkey
     check(row_softmax)
     assert not (tmp_path / ".lmcourse").exists()
     check(row_softmax, _softmax)
-    check(QUIZZES[0], "a")
+    check(QUIZZES[0], "One.")
     assert progress.read() == {"demo.choice": True, "demo.row_softmax": True}
     (tmp_path / ".lmcourse" / "progress.json").write_text("broken", encoding="utf-8")
     assert progress.read() == {}

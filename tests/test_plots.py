@@ -213,7 +213,7 @@ def test_a_table_rounds_and_marks_its_best():
     )
     html = shown._repr_html_()
     root = ElementTree.fromstring(html)
-    assert root.find("caption").text == "B & C."
+    assert root.find("figcaption").text == "B & C."
     assert [cell.get("scope") for cell in root.iter("th")] == ["col"] * 3 + ["row"] * 3
     assert [cell.text for cell in root.iter("strong")] == [
         "2.000",
@@ -221,6 +221,22 @@ def test_a_table_rounds_and_marks_its_best():
     ]  # equal as shown
     assert [cell.text for cell in root.iter("td")][1::2] == ["12,345", None, "0.0"]
     assert repr(shown).splitlines()[1] == "model   bits       n"
+
+
+def test_columns_of_numbers_are_marked_for_alignment():
+    rows = [
+        {"order": 1, "bits": "2.00 ± 0.01", "word": "a", "p": "1/8", "note": "1 to 2"},
+        {"order": 2, "bits": float("inf"), "word": "b", "p": None, "note": "3"},
+    ]
+    html = plots.table(rows, caption="c")._repr_html_()
+    cells = list(ElementTree.fromstring(html).iter("tr"))[1]
+    marked = [cell.get("class") == "lmcourse-number" for cell in cells]
+    assert marked == [True, True, False, True, False]
+
+
+def test_a_spread_that_rounds_to_zero_is_not_written_at_a_bar():
+    bars = plots.bars({"a": [1.0, 1.001], "b": [1.0, 1.5]}, value_label="x", **TEXTS)
+    assert {"1.00", "1.25 ± 0.35"} <= set(picture_texts(bars.svg()))
 
 
 def test_spread_is_the_sample_standard_deviation():

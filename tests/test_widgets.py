@@ -115,6 +115,7 @@ def test_site_scripts_register_the_module_that_jupyter_loads():
         ({"order": 5}, "order=5 is not between 2 and 4"),
         ({"alpha": -1.0}, "alpha=-1.0 is not between 0 and 10"),
         ({"seed": -1}, "seed=-1 is not between"),
+        ({"walk": ["I"]}, "walk=['I'] does not begin with '<s>'"),
     ],
 )
 def test_explorer_refuses(arguments, message):
@@ -127,6 +128,8 @@ def test_explorer_fallback_counts():
     assert '<tr><th scope="row">like</th><td>rabbits</td><td>1/3</td></tr>' in text
     assert '<tr><th scope="row">I</th><td>like</td><td>2/3</td></tr>' in text
     assert MarkovExplorer().sentences == list(RABBITS)
+    long = MarkovExplorer([f"a{i} b{i}" for i in range(40)]).fallback()
+    assert ": the first 60 of 120 rows" in long and long.count("<tr>") == 61
 
 
 @pytest.mark.parametrize(
@@ -135,6 +138,7 @@ def test_explorer_fallback_counts():
         (([], ["a"], {}), "sentences is empty"),
         ((["a c"], ["a"], {}), "'c' in 'a c' is not in the vocabulary"),
         ((["a"], ["a"], {"m": {"a": 0.5}}), "sum to 0.5"),
+        ((["a"], ["a"], {"m": {"a": 0.995}}), "sum to 0.995"),
         ((["a"], ["a"], {"m": {"z": 1.0}}), "'z' is not among the 2 words"),
         ((["a"], ["a"], {"m": [[{"a": 1.0}]]}), "[1] distributions"),
     ],
@@ -173,13 +177,13 @@ def test_game_asks_a_language_model_at_every_position():
 
 
 def test_shannon_bounds_of_known_cases():
-    assert shannon_bounds([10]) == (0.0, 0.0)
-    assert shannon_bounds([0, 7]) == (0.0, 0.0)
+    for counts in ([10], [0, 7]):
+        assert repr(shannon_bounds(counts)) == "(0.0, 0.0)"
     assert shannon_bounds([1] * 8) == pytest.approx((3.0, 3.0))
     lower, upper = shannon_bounds([2, 1, 1])  # 1/2, 1/4, 1/4
     assert upper == pytest.approx(1.5)
     assert lower == pytest.approx(0.75 * math.log2(3))
-    for counts in ([], [0, 0], [-1, 3]):
+    for counts in ([], [0, 0], [-1, 3], [math.nan, 1]):
         with pytest.raises(ValueError, match="at least one guessed symbol"):
             shannon_bounds(counts)
 

@@ -46,7 +46,7 @@ class CodeExercise:
             axis has a size of its own, so that a transposed axis cannot pass.
         hints: at least two, from gentle to nearly all.
         misconceptions: at least three typical mistakes.
-        edge_cases: further tuples of arguments, tried before the drawn ones.
+        edge_cases: further tuples of arguments, tried after the drawn ones.
         tolerance: numbers may differ by `tolerance * max(1, |expected|)`.
         time_limit: seconds for one call.
         judge: `judge(arguments, expected, answer)` returns None, or a sentence that says what is
@@ -103,10 +103,10 @@ class CodeExercise:
         }
 
     def inputs(self) -> list[tuple]:
-        """Tuples of arguments: the edge cases, then fresh ones. The same in every run."""
+        """Tuples of arguments: fresh ones, then the edge cases. The same in every run."""
         generators = [torch.Generator().manual_seed(seed) for seed in range(N_INPUTS)]
         drawn = [self.make_inputs(generator) for generator in generators]
-        return [compare.copied(case) for case in self.edge_cases] + drawn
+        return drawn + [compare.copied(case) for case in self.edge_cases]
 
     def check(self, answer) -> Outcome:
         """Compare an answer with the reference on all inputs. Nothing escapes."""
@@ -151,6 +151,10 @@ class CodeExercise:
             place = sandbox.call(answer, given, self.time_limit, trace=True).place
             at = f" (your {place})" if place else ""
             wrong.complaint += f"{at}.{_inputs_in_words(wrong.arguments)}"
+        if not any(trial.complaint for trial in trials[:N_INPUTS]):
+            wrong.complaint = (
+                f"Ordinary inputs are right. A special case: {wrong.complaint}"
+            )
         return Outcome(NOT_YET, wrong.complaint, printed)
 
     def _not_attempted(self, place: str = "", printed: str = "") -> Outcome:
@@ -204,10 +208,15 @@ class CodeExercise:
             return f"the result is {compare.show(value)}, which cannot be compared"
 
     def _recognise(self, trials: list["Trial"]) -> Misconception | None:
-        """The misconception that behaves as the answer does, on every input."""
-        for misconception in self.misconceptions:
-            if all(self._same(trial, misconception.wrong) for trial in trials):
-                return misconception
+        """The misconception that behaves as the answer does, on every input. Where the answer is
+        wrong on ordinary inputs these suffice: on a special case it may fail in a way of its own.
+        """
+        ordinary = trials[:N_INPUTS]
+        wrong_there = any(trial.complaint for trial in ordinary)
+        for part in (trials, ordinary) if wrong_there else (trials,):
+            for misconception in self.misconceptions:
+                if all(self._same(trial, misconception.wrong) for trial in part):
+                    return misconception
         return None
 
     def _same(self, trial: "Trial", wrong: Callable) -> bool:
@@ -316,8 +325,8 @@ def _error_in_words(error: BaseException) -> str:
 
 
 def _inputs_in_words(arguments: tuple) -> str:
-    text = ", ".join(compare.show(argument) for argument in arguments)
-    return f" The input was {_code(text)}." if len(text) <= 2 * compare.SHORT else ""
+    text = ", ".join(compare.show(argument, compare.LONG) for argument in arguments)
+    return f" The input was {_code(text)}." if len(text) <= compare.LONG else ""
 
 
 def _code(text: str) -> str:

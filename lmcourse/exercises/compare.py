@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 SHORT = 160  # characters of a value in a message
+LONG = 600  # of all inputs together, so that a reader can try them
 
 
 def difference(expected, answer, tolerance: float | int) -> str:
@@ -58,7 +59,12 @@ def _array_difference(expected, answer, tolerance: float | int, what: str) -> st
     ):
         if expected.ndim == 0 and _is_number(answer):
             return _number_difference(expected.item(), answer, tolerance, what)
-        return f"{what} is {_kind(answer)}, expected {wanted} of shape {tuple(expected.shape)}"
+        made = "torch.tensor(...)" if wanted == "a torch.Tensor" else "np.array(...)"
+        numbers_only = isinstance(answer, list | tuple) or _is_number(answer)
+        return (
+            f"{what} is {_kind(answer)}, expected {wanted} of shape {tuple(expected.shape)}"
+            + f"; `{made}` makes one" * numbers_only
+        )
     if tuple(answer.shape) != tuple(expected.shape):
         return (
             f"{what} has shape {tuple(answer.shape)}, expected {tuple(expected.shape)}"
@@ -170,7 +176,7 @@ def _kind(value) -> str:
     return f"{name} ({show(value)})" if type(value) in (bool, int, float, str) else name
 
 
-def show(value, depth: int = 0) -> str:
+def show(value, limit: int = SHORT, depth: int = 0) -> str:
     """A value as short text without memory addresses, small tensors and arrays included.
 
     >>> show(torch.tensor([[0.25, 1.0]]))
@@ -181,24 +187,26 @@ def show(value, depth: int = 0) -> str:
         if array.size > 24:
             kind = "tensor" if isinstance(value, torch.Tensor) else "array"
             return f"a {kind} of shape {tuple(array.shape)}"
-        return show(array.tolist(), depth)
+        return show(array.tolist(), limit, depth)
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bool) or value is None:
         return repr(value)
     if isinstance(value, float):
-        short = float(f"{value:.6g}")
-        return repr(short)
+        return repr(float(f"{value:.6g}") + 0.0)  # -0.0 is shown as 0.0
     if isinstance(value, list | tuple | dict) and depth > 4:
         text = "..."
     elif isinstance(value, list):
-        text = "[" + _show_items(value, depth) + "]"
+        text = "[" + _show_items(value, limit, depth) + "]"
     elif isinstance(value, tuple):
-        text = "(" + _show_items(value, depth) + (",)" if len(value) == 1 else ")")
+        text = (
+            "(" + _show_items(value, limit, depth) + (",)" if len(value) == 1 else ")")
+        )
     elif isinstance(value, dict):
-        pairs = itertools.islice(value.items(), SHORT)
+        pairs = itertools.islice(value.items(), limit)
         inside = (
-            f"{show(key, depth + 1)}: {show(item, depth + 1)}" for key, item in pairs
+            f"{show(key, limit, depth + 1)}: {show(item, limit, depth + 1)}"
+            for key, item in pairs
         )
         text = "{" + ", ".join(inside) + "}"
     elif isinstance(value, torch.Generator):
@@ -210,11 +218,11 @@ def show(value, depth: int = 0) -> str:
             text = f"an object of type {type(value).__name__}"
         if " at 0x" in text:
             text = f"an object of type {type(value).__name__}"
-    return text if len(text) <= SHORT else text[: SHORT - 3] + "..."
+    return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _show_items(values: list | tuple, depth: int) -> str:
-    return ", ".join(show(item, depth + 1) for item in values[:SHORT])
+def _show_items(values: list | tuple, limit: int, depth: int) -> str:
+    return ", ".join(show(item, limit, depth + 1) for item in values[:limit])
 
 
 def copied(arguments: tuple) -> tuple:

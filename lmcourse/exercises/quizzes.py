@@ -7,6 +7,7 @@ import contextlib
 import io
 import math
 import random
+import re
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -91,14 +92,15 @@ class Quiz:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Choice(Quiz):
-    """One of several options is right. The answer is its letter, or its text.
+    """One of several options is right. They are shown shuffled; the answer is the shown letter, or
+    the option's text.
 
     >>> coin = Choice(
     ...     name="demo.coin", title="A coin", minutes=1, difficulty=1,
     ...     question="How many bits does a fair coin carry?",
     ...     options=(Option("One.", "Two equal cases.", correct=True), Option("Two.", "Cases.")),
     ... )
-    >>> coin.check("b")
+    >>> coin.check("Two.")
     ✗ not yet. Cases.
     """
 
@@ -114,10 +116,14 @@ class Choice(Quiz):
                 "exactly one of at least two is"
             )
 
+    def shuffled(self) -> list[Option]:
+        """The options in the order they are shown in: fixed, and the right one anywhere."""
+        return random.Random(self.name).sample(self.options, len(self.options))
+
     def to_dict(self) -> dict:
         options = [
             {"text": option.text, "correct": option.correct, "why": option.why}
-            for option in self.options
+            for option in self.shuffled()
         ]
         return {**super().to_dict(), "options": options}
 
@@ -127,7 +133,7 @@ class Choice(Quiz):
         )
 
     def _judge(self, answer) -> Outcome:
-        for index, option in enumerate(self.options):
+        for index, option in enumerate(self.shuffled()):
             letter = chr(ord("a") + index)
             if isinstance(answer, str) and answer.strip() in (
                 letter,
@@ -142,7 +148,7 @@ class Choice(Quiz):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Number(Quiz):
-    """A number to give, right when `|given - answer| <= tolerance`."""
+    """A number to give, right when `|given - answer| <= tolerance`. Text will do, too: `"1/4"`."""
 
     kind: ClassVar[str] = "number"
     answer: float | int
@@ -173,13 +179,19 @@ class Number(Quiz):
         }
 
     def _form(self) -> str:
-        return f"Answer with a number{' in ' + self.unit if self.unit else ''}."
+        unit = f", in {self.unit}" if self.unit else ""
+        return (
+            f"Answer with a number or a fraction, such as 0.25 or 1/4{unit}; "
+            "no commas between thousands, and nothing left to work out."
+        )
 
     def _near(self, target, given) -> bool:
         return abs(float(target) - float(given)) <= self.tolerance
 
     def _judge(self, answer) -> Outcome:
-        if isinstance(answer, str | bool) or not math.isfinite(float(answer)):
+        if isinstance(answer, str):
+            answer = _number(answer, self.unit)
+        if isinstance(answer, bool) or answer is None or not math.isfinite(answer):
             return Outcome(
                 NOT_YET, f"The answer {show(answer)} is no number. {self._form()}"
             )
@@ -271,7 +283,7 @@ class Predict(Quiz):
             exec(self.code, {"__name__": "quiz"})
         object.__setattr__(self, "answer", printed.getvalue().strip())
         for item in self.wrong:
-            if _squeezed(item.answer) == _squeezed(self.answer):
+            if _parts(item.answer) == _parts(self.answer):
                 raise ValueError(
                     f"{self.name}: {item.answer!r} is what the code prints"
                 )
@@ -289,17 +301,40 @@ class Predict(Quiz):
         return "Answer with the text that the code prints."
 
     def _judge(self, answer) -> Outcome:
-        given = _squeezed(answer if isinstance(answer, str) else show(answer))
-        if given == _squeezed(self.answer):
+        given = _parts(answer if isinstance(answer, str) else show(answer))
+        if given == _parts(self.answer):
             return Outcome(CORRECT, self.why)
         for item in self.wrong:
-            if given == _squeezed(item.answer):
+            if given == _parts(item.answer):
                 return Outcome(NOT_YET, item.why)
         return Outcome(
             NOT_YET, "The code prints something else. Go through it line by line."
         )
 
 
-def _squeezed(text: str) -> str:
-    """Text with every run of white space as one space."""
-    return " ".join(text.split())
+def _parts(text: str) -> list[str | float]:
+    """The words and numbers of a text. White space, commas and brackets only separate them, so
+    `[0, 0.5]`, `[0.0,0.5]` and `0 0.5` are the same.
+    """
+    words = re.split(r"[\s,()\[\]{}]+", text)
+    return [float(word) if _NUMBER.fullmatch(word) else word for word in words if word]
+
+
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
+
+
+def _number(text: str, unit: str) -> float | None:
+    """A number as a reader may write it: 0.25, 0,25, 1/4 or 4 bits. None where it is none.
+
+    A comma before three digits is refused: 1,585 may mean a thousand or one and a half.
+    """
+    text = text.replace("−", "-").strip()
+    if unit and text.endswith((unit, unit.removesuffix("s"))):
+        text = text.removesuffix(unit).removesuffix(unit.removesuffix("s")).strip()
+    if re.search(r"[1-9]\d*,\d{3}(?!\d)", text):
+        return None
+    parts = [part.strip() for part in text.replace(",", ".").split("/")]
+    if len(parts) > 2 or not all(_NUMBER.fullmatch(part) for part in parts):
+        return None
+    top, bottom = (*map(float, parts), 1.0)[:2]
+    return top / bottom if bottom else None

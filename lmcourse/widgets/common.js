@@ -111,8 +111,24 @@ const SYMBOLS = {
 };
 const SPACES = { ",": "0.17em", ":": "0.22em", ";": "0.28em", quad: "1em", "!": "0", " ": "0.25em" };
 
-/** A formula of the small TeX that the exercises use, as MathML, which every browser draws. */
-export function maths(tex, display) {
+/** A formula: as MathML, which every browser draws; by MathJax as soon as the page has it. */
+function maths(tex, display) {
+  const node = mathml(tex, display);
+  const redraw = async () => {
+    const { MathJax } = globalThis;
+    await MathJax?.startup?.promise;
+    if (!MathJax?.tex2chtml) return;
+    node.replaceWith(MathJax.tex2chtml(tex, { display }));
+    MathJax.startup.document.clear();
+    MathJax.startup.document.updateDocument(); // the style of letters that are new in the page
+  };
+  if (document.readyState === "complete") redraw();
+  else window.addEventListener("load", redraw);
+  return node;
+}
+
+/** A formula of the small TeX that the exercises use. */
+export function mathml(tex, display) {
   const MATHML = "http://www.w3.org/1998/Math/MathML";
   const m = (tag, attributes, ...children) => build(document.createElementNS(MATHML, tag), attributes, children);
   const tokens = tex.match(/\\[a-zA-Z]+|\\.|\d+(?:\.\d+)?|\S/g) ?? [];
@@ -223,6 +239,7 @@ export function keeper(model) {
   const key = `lmcourse:${model.get("exercise").name}`;
   const kernel = model.get("done") !== undefined;
   return {
+    kernel,
     read() {
       if (kernel) return model.get("done");
       try {

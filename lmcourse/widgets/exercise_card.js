@@ -59,8 +59,10 @@ function render({ model, el }) {
     showDone(value);
   }
 
+  const where = ["To write it: run ", h("code", {}, "make lab"), ", open this chapter there, and go to its section Exercises."];
   root.append(
     h("div", { class: "lc-statement" }, prose(exercise.statement)),
+    ...(kept.kernel ? [] : [h("p", { class: "lc-muted lc-small" }, where)]), // in Jupyter its cell is the next one
     hintList,
     h("div", { class: "lc-row", style: "margin-top:.8rem" }, hints.length ? more : null, ask,
       h("label", { class: "lc-row", style: "gap:.4rem;font-weight:400;margin-left:auto" }, mark, "I have done this")),

@@ -101,12 +101,9 @@ export function following(model, context, alpha = 0) {
 /** The graph: states are contexts (and one end), arrows are counted transitions. */
 export function graph(model, limit = SHOWN) {
   const all = [...model.contexts.values()];
-  const kept = all
-    .map((row, index) => ({ row, index }))
-    .sort((a, b) => (a.index ? b.row.total : Infinity) - (b.index ? a.row.total : Infinity) || a.index - b.index)
-    .slice(0, limit)
-    .sort((a, b) => a.index - b.index)
-    .map((entry) => entry.row);
+  const [start, ...others] = all; // the start is always drawn, then the most frequent
+  const frequent = new Set([start, ...others.sort((a, b) => b.total - a.total)].slice(0, limit));
+  const kept = all.filter((row) => frequent.has(row));
   const nodes = kept.map((row) => ({ id: key(row.words), words: row.words, start: row.words.length === 1 && row.words[0] === BOS }));
   const index = new Map(nodes.map((node, i) => [node.id, i]));
   const end = nodes.length;
@@ -363,10 +360,17 @@ function render({ model, el }) {
   );
   const alpha = h("input", {
     type: "number", min: 0, max: 10, step: 0.1,
+    oninput: () => {
+      const value = Number(alpha.value);
+      const fits = alpha.value !== "" && value >= 0 && value <= 10;
+      alpha.setAttribute("aria-invalid", String(!fits));
+      if (fits) put(model, { alpha: value });
+      else caption.say("α is a number from 0 to 10.");
+    },
     onchange: () => {
-      const value = Math.min(10, Math.max(0, Number(alpha.value) || 0));
-      alpha.value = value;
-      put(model, { alpha: value });
+      alpha.value = model.get("alpha");
+      alpha.setAttribute("aria-invalid", "false");
+      drawCaption();
     },
   });
   const seed = h("input", {
@@ -406,7 +410,7 @@ function render({ model, el }) {
     h(
       "div",
       { class: "lc-two" },
-      h("div", {}, h("label", { class: "lc-field" }, "Sentences, one a line", text), problem),
+      h("div", {}, h("label", { class: "lc-field" }, "Sentences, one per line", text), problem),
       h(
         "div",
         { class: "lc-row lc-gap" },
@@ -431,7 +435,7 @@ function render({ model, el }) {
       { open: true },
       h("summary", {}, "Probability of a sentence"),
       h("label", { class: "lc-field" }, "A sentence of your own", typed),
-      h("p", { class: "lc-muted lc-small" }, "The chain rule: the probability of a sentence is the product of one factor a word, and one for its end."),
+      h("p", { class: "lc-muted lc-small" }, "The chain rule: the probability of a sentence is the product of one factor for each word, and one for its end."),
       product,
       verdict.node,
     ),
@@ -562,6 +566,7 @@ function render({ model, el }) {
       parts.push(`${quoted(here())} was never seen before another word: the walk cannot go on.`);
     } else {
       const total = counts.contexts.get(key(here()))?.total ?? 0;
+      if (!total) parts.push("Nothing is counted here, so every word is equally likely. ");
       const named = list.slice(0, 5).map((o) => `${o.token} (${ratio(o.count, total, o.probability, model.get("alpha"))})`);
       parts.push(`After ${quoted(here())}: ${named.join(", ")}${list.length > 5 ? `, and ${list.length - 5} more` : ""}.`);
     }
@@ -640,13 +645,13 @@ function render({ model, el }) {
             h("td", {}, `${part.count} of ${part.total}`),
             h("td", {}, digits(part.probability)),
             h("td", {}, digits(-Math.log2(part.probability))))),
-          h("tr", { class: "lc-total" }, h("th", { scope: "row" }, "product"), h("td"), h("td"), h("td", {}, digits(total.probability)), h("td", {}, digits(total.bits)))),
+          h("tr", { class: "lc-total" }, h("th", { scope: "row" }, "product, sum"), h("td"), h("td"), h("td", {}, digits(total.probability)), h("td", {}, digits(total.bits)))),
       ),
     );
     const stuck = parts.find((part) => part.probability === 0);
     if (stuck) {
       const why = !stuck.known
-        ? `“${stuck.token}” occurs in none of the sentences.`
+        ? `“${stuck.token}” occurs in none of the sentences${alphaNow ? ", and α is added only for words that do" : ""}.`
         : !stuck.total
           ? `${quoted(stuck.context)} never occurs before another word, so nothing is known about what follows.`
           : `“${stuck.token}” never follows ${quoted(stuck.context)}.`;

@@ -15,6 +15,8 @@ from lmcourse.data.rabbits import RABBITS
 from lmcourse.tokenizers import BOS, EOS
 from lmcourse.widgets.base import CourseWidget, table
 
+MOST = 60  # rows of the fallback's table
+
 
 class MarkovExplorer(CourseWidget):
     """Sentences as a Markov chain: its graph, a walk through it, the probability of a sentence.
@@ -29,7 +31,8 @@ class MarkovExplorer(CourseWidget):
         seed: Seed of the random steps, the same in every browser.
 
     Raises:
-        ValueError: A sentence is empty or contains `<s>` or `</s>`, or a number is out of range.
+        ValueError: A sentence is empty or contains `<s>` or `</s>`, a number is out of range,
+            or the walk does not begin with `<s>`.
 
     >>> explorer = MarkovExplorer(order=2)
     >>> explorer.walk
@@ -93,6 +96,12 @@ class MarkovExplorer(CourseWidget):
             )
         return proposal["value"]
 
+    @traitlets.validate("walk")
+    def _check_walk(self, proposal: Any) -> list[str]:
+        if proposal["value"][:1] != [BOS]:
+            raise ValueError(f"walk={proposal['value']} does not begin with {BOS!r}")
+        return proposal["value"]
+
     def fallback(self) -> str:
         counts: dict[str, dict[str, int]] = {}
         for sentence in self.sentences:
@@ -109,7 +118,9 @@ class MarkovExplorer(CourseWidget):
         caption = (
             f"What follows what in {len(self.sentences)} sentences (order {self.order})"
         )
-        return table(caption, ["after", "comes", "probability"], rows[:60])
+        if len(rows) > MOST:
+            caption += f": the first {MOST} of {len(rows)} rows"
+        return table(caption, ["after", "comes", "count / total"], rows[:MOST])
 
     def __repr__(self) -> str:
         return f"MarkovExplorer({len(self.sentences)} sentences, order={self.order})"

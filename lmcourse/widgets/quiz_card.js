@@ -1,14 +1,27 @@
 // A quiz: one question, an answer, and why it is right or wrong.
 import { h, frame, inline, prose, keeper, cardHead, put, newId } from "./common.js";
 
-const squeezed = (text) => String(text).trim().split(/\s+/).join(" ");
+const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
 const same = (a, b) => a.length === b.length && a.every((item, i) => item === b[i]);
 
-/** A number as the reader may write it: 0.25, 0,25 or 1/4. NaN where it is none. */
-export function toNumber(text) {
-  const [top, bottom, more] = text.trim().replaceAll(",", ".").replaceAll("−", "-").split("/");
-  if (more !== undefined || !top.trim() || bottom?.trim() === "") return NaN;
-  return bottom === undefined ? Number(top) : Number(top) / Number(bottom);
+/** The words and numbers of a text; white space, commas and brackets only separate them. */
+export function partsOf(text) {
+  const words = String(text).split(/[\s,()[\]{}]+/).filter((word) => word);
+  return words.map((word) => (NUMBER.test(word) ? Number(word) + 0 : word));
+}
+
+/**
+ * A number as the reader may write it: 0.25, 0,25, 1/4 or 4 bits. NaN where it is none. A comma
+ * before three digits is refused: 1,585 may mean a thousand or one and a half.
+ */
+export function toNumber(typed, unit = "") {
+  let text = typed.replaceAll("−", "-").trim();
+  const name = unit && [unit, unit.replace(/s$/, "")].find((end) => text.endsWith(end));
+  if (name) text = text.slice(0, -name.length);
+  if (/[1-9]\d*,\d{3}(?!\d)/.test(text)) return NaN;
+  const parts = text.replaceAll(",", ".").split("/").map((part) => part.trim());
+  if (parts.length > 2 || !parts.every((part) => NUMBER.test(part))) return NaN;
+  return Number(parts[0]) / Number(parts[1] ?? 1);
 }
 
 /** What to say to an answer: { correct, why }. The rules are those of lmcourse.exercises. */
@@ -30,9 +43,9 @@ export function judge(quiz, answer) {
     const place = `Look at number ${right + 1}: it is not in its place yet.`;
     return { correct: false, why: foreseen((wrong) => same(answer, wrong)) ?? place };
   }
-  const given = squeezed(answer);
-  if (given === squeezed(quiz.answer)) return { correct: true, why: quiz.why };
-  const why = foreseen((wrong) => squeezed(wrong) === given);
+  const given = partsOf(answer);
+  if (same(given, partsOf(quiz.answer))) return { correct: true, why: quiz.why };
+  const why = foreseen((wrong) => same(given, partsOf(wrong)));
   return { correct: false, why: why ?? "The code prints something else. Go through it line by line." };
 }
 
@@ -73,8 +86,9 @@ function render({ model, el }) {
     const input = h("input", { type: "text", inputmode: "decimal", autocomplete: "off", oninput: clear, onkeydown: onEnter });
     answers.append(h("label", { class: "lc-field", style: "max-width:16rem" }, quiz.unit ? `Your number, in ${quiz.unit}` : "Your number", input));
     read = () => {
-      const value = toNumber(input.value);
-      return Number.isFinite(value) ? value : say("", "Type", "a number, such as 0.25 or 1/4.");
+      const value = toNumber(input.value, quiz.unit);
+      const form = "a number or a fraction, such as 0.25 or 1/4; no commas between thousands, and nothing left to work out.";
+      return Number.isFinite(value) ? value : say("", "Type", form);
     };
   } else if (quiz.kind === "order") {
     const list = h("ol", { class: "lc-order" });
@@ -85,17 +99,21 @@ function render({ model, el }) {
       items.splice(to, 0, item);
       clear();
       show();
-      const [up, down] = list.children[to].querySelectorAll("button");
-      const wanted = to < from ? up : down;
-      (wanted.disabled ? (to < from ? down : up) : wanted).focus();
+      list.children[to].querySelectorAll("button")[to < from ? 0 : 1].focus();
       moved.textContent = `“${item}” is now number ${to + 1} of ${items.length}.`;
+    };
+    // At the end of the way a button stays where the focus is: it only does nothing.
+    const arrow = (sign, name, item, from, to) => {
+      const over = to < 0 || to >= items.length;
+      const onclick = () => over || move(from, to);
+      return h("button", { type: "button", "aria-label": `Move ${name}: ${item}`, "aria-disabled": over ? "true" : null, onclick }, sign);
     };
     const show = () =>
       list.replaceChildren(...items.map((item, i) =>
         h("li", {},
           h("span", {}, h("span", { class: "lc-muted" }, `${i + 1}. `), inline(item)),
-          h("button", { type: "button", "aria-label": `Move up: ${item}`, disabled: i === 0, onclick: () => move(i, i - 1) }, "↑"),
-          h("button", { type: "button", "aria-label": `Move down: ${item}`, disabled: i === items.length - 1, onclick: () => move(i, i + 1) }, "↓"))));
+          arrow("↑", "up", item, i, i - 1),
+          arrow("↓", "down", item, i, i + 1))));
     show();
     answers.append(list, moved);
     read = () => [...items];

@@ -1,9 +1,10 @@
-// Shannon's guessing game (1951): guess the next symbol until it is right; the numbers of guesses
-// bound the entropy. Models play the same game on the same symbols, from their distributions.
+// Shannon's guessing game (1951): guess the next symbol until it is right. Models play the same game
+// on the same symbols, from their distributions. Many numbers of guesses bound the text's entropy.
 import { h, s, frame, live, digits, plural, put } from "./common.js";
 
 export const EOS = "</s>";
 export const END = "\n"; // the end of a sentence as a letter
+const ENOUGH = 50; // symbols; bounds from fewer say more about luck than about the text
 
 /** What is spelled for a word: its letters and a space; the end is one symbol. */
 export function spell(word) {
@@ -36,7 +37,7 @@ export function dense(sparse, size) {
     total += sparse[i + 1];
   }
   const others = size - sparse.length / 2;
-  const rest = others && total < 0.9999 ? (1 - total) / others : 0;
+  const rest = others ? Math.max(0, 1 - total) / others : 0;
   const sum = total + rest * others;
   return probs.map((p) => (p ?? rest) / sum);
 }
@@ -97,7 +98,7 @@ export function rankOf(probs, index) {
   };
 }
 
-/** Shannon's (1951) bounds on bits per symbol from how often the 1st, 2nd, ... guess was right. */
+/** Shannon's (1951) bounds on the text's entropy, from how often the 1st, 2nd, ... guess was right. */
 export function bounds(counts) {
   const all = Array.from(counts, (value) => value ?? 0);
   const total = all.reduce((sum, value) => sum + value, 0);
@@ -105,10 +106,10 @@ export function bounds(counts) {
   let lower = 0;
   let upper = 0;
   shares.forEach((share, i) => {
-    if (share > 0) upper -= share * Math.log2(share);
+    if (share > 0) upper += share * Math.log2(1 / share);
     lower += (i + 1) * (share - (shares[i + 1] ?? 0)) * Math.log2(i + 1);
   });
-  return { lower: Math.max(0, lower), upper };
+  return { lower, upper };
 }
 
 function summary(name, counts, bits) {
@@ -147,6 +148,47 @@ export function results(game, models, guesses) {
   return rows;
 }
 
+/** What a typed text means: { symbol }, or { problem: a sentence }. */
+export function find(typed, symbols, missed = new Set()) {
+  const wanted = typed.trim().toLowerCase();
+  if (!wanted) return { problem: "Type a word or press one below." };
+  if (wanted === "." || wanted === EOS) return { symbol: EOS };
+  const open = symbols.filter((symbol) => symbol !== EOS);
+  const same = open.find((symbol) => symbol.toLowerCase() === wanted);
+  if (same) return { symbol: same };
+  const starts = open.filter((symbol) => symbol.toLowerCase().startsWith(wanted) && !missed.has(symbol));
+  if (starts.length === 1) return { symbol: starts[0] };
+  const some = starts.length
+    ? `${starts.length} words begin with “${wanted}”: type more, or press one.`
+    : `“${wanted}” is none of the ${symbols.length} words.`;
+  return { problem: `${some} (Not counted.)` };
+}
+
+/** In the published page the browser keeps the game; in Jupyter the kernel has it. */
+function keep(model) {
+  const key = `lmcourse:shannon_game:${model.get("sentences")[0]}`;
+  if (model.send) return { load() {}, save() {} };
+  const game = () => JSON.stringify(model.get("sentences"));
+  return {
+    load() {
+      try {
+        const { sentences, unit, sentence, guesses } = JSON.parse(localStorage.getItem(key)) ?? {};
+        if (sentences === game()) put(model, { unit, sentence, guesses });
+      } catch {
+        // Nothing kept, or nothing that can be read.
+      }
+    },
+    save() {
+      const [unit, sentence, guesses] = ["unit", "sentence", "guesses"].map((name) => model.get(name));
+      try {
+        localStorage.setItem(key, JSON.stringify({ sentences: game(), unit, sentence, guesses }));
+      } catch {
+        // Private browsing or a full store: nothing is kept.
+      }
+    },
+  };
+}
+
 // ---------------------------------------------------------------------------------------------
 // Drawing
 
@@ -165,6 +207,7 @@ function said(symbol) {
 
 function render({ model, el }) {
   const root = frame(el, "Shannon's guessing game", "Guess what comes next, until you are right. The models guess the same symbols.");
+  const kept = keep(model);
   let game; // what is played: { vocabulary, unit, symbols, sentences }
   let missed = new Set(); // wrong guesses at the current place
   let buttons = new Map();
@@ -188,7 +231,7 @@ function render({ model, el }) {
   const choices = h("div", { class: "lc-chips lc-words", role: "group", "aria-label": "What it can be" });
   const result = h("div", {});
   const detail = h("div", {});
-  const resultText = live();
+  const resultText = live("lc-said");
   const units = ["words", "letters"].map((unit) =>
     h("input", { type: "radio", name: `unit-${Math.random()}`, value: unit, onchange: () => put(model, { unit }) }));
   units[1].name = units[0].name;
@@ -207,8 +250,11 @@ function render({ model, el }) {
     feedback.node,
     h("div", { class: "lc-row lc-end", style: "margin-top:.6rem" },
       h("label", { class: "lc-field" }, fieldLabel, field), send, reveal, next, again),
+    h("p", { class: "lc-muted lc-small", style: "margin-top:.3rem" }, "Reveal counts as if you guessed the rest at random."),
     choices,
-    h("div", { class: "lc-part" }, result, resultText.node, detail),
+    result,
+    resultText.node,
+    detail,
   );
 
   const guesses = () => model.get("guesses");
@@ -232,20 +278,10 @@ function render({ model, el }) {
       (b === EOS || b === END) - (a === EOS || a === END) || (b === " ") - (a === " ") || a.localeCompare(b, "en"));
     buttons = new Map(listed.map((symbol) => [symbol, h("button", { type: "button", onclick: () => guess(symbol) }, label(symbol))]));
     choices.replaceChildren(...buttons.values());
-    fieldLabel.textContent = unit === "words" ? "Your guess (a word, or . for the end)" : "Your guess (a letter, a space, or Enter for the end)";
+    fieldLabel.textContent = unit === "words" ? "Your guess (a word, or . for the end)" : "Your guess (a small letter, a space after each word, Enter for the end)";
     send.hidden = unit === "letters";
     field.value = "";
     show();
-  }
-
-  function find(text) {
-    const wanted = text.trim().toLowerCase();
-    if (wanted === "." || wanted === EOS) return EOS;
-    const open = game.symbols.filter((symbol) => symbol !== EOS);
-    const same = open.find((symbol) => symbol.toLowerCase() === wanted);
-    if (same) return same;
-    const starts = open.filter((symbol) => symbol.toLowerCase().startsWith(wanted) && !missed.has(symbol));
-    return starts.length === 1 ? starts[0] : undefined;
   }
 
   function typed() {
@@ -269,10 +305,8 @@ function render({ model, el }) {
   function submit() {
     if (!place()) return nextSentence();
     if (game.unit === "letters") return guess(END);
-    if (!field.value.trim()) return feedback.say("Type a word or press one below.");
-    const symbol = find(field.value);
-    if (symbol) return guess(symbol);
-    return feedback.say(`“${field.value.trim()}” is none of the ${game.symbols.length} words (or the start of several).`);
+    const { symbol, problem } = find(field.value, game.symbols, missed);
+    return symbol ? guess(symbol) : feedback.say(problem);
   }
 
   function guess(symbol) {
@@ -348,50 +382,50 @@ function render({ model, el }) {
   }
 
   function showResult() {
-    if (!guesses().length) {
+    const count = guesses().length;
+    if (!count) {
       result.replaceChildren();
       detail.replaceChildren();
       resultText.say("");
       return;
     }
     const rows = results(game, model.get("models"), guesses());
-    const most = Math.log2(game.symbols.length);
-    const width = 300;
-    const span = (row) => `${row.lower.toFixed(2)} – ${row.upper.toFixed(2)}`;
-    const own = (row) => (Number.isFinite(row.bits) ? row.bits.toFixed(2) : "∞");
-    const at = (bits) => (Math.min(bits, most) / most) * (width - 20) + 10;
+    const [you, ...others] = rows;
+    const unit = unitName();
+    const most = Math.max(...rows.map((row) => row.guesses));
     const bar = (row) =>
-      s("svg", { viewBox: `0 0 ${width} 22`, width: "100%", height: 22, preserveAspectRatio: "none", "aria-hidden": "true", style: "display:block;overflow:visible" },
-        s("line", { x1: 10, x2: width - 10, y1: 11, y2: 11, stroke: "var(--lc-line)", "vector-effect": "non-scaling-stroke" }),
-        s("rect", { x: at(row.lower), width: Math.max(2, at(row.upper) - at(row.lower)), y: 5, height: 12, rx: 3, fill: row.bits === null ? "var(--lc-warm)" : "var(--lc-accent)", opacity: row.bits === null ? 0.85 : 0.45 }),
-        row.bits === null ? null : s("line", { x1: at(row.bits), x2: at(row.bits), y1: 1, y2: 21, stroke: "var(--lc-text)", "stroke-width": 3, "vector-effect": "non-scaling-stroke" }));
-    const spans = rows.map((row) => `${row.name} ${span(row)}`).join("; ");
+      s("svg", { viewBox: "0 0 100 22", width: "100%", height: 22, preserveAspectRatio: "none", "aria-hidden": "true" },
+        s("rect", { width: (100 * row.guesses) / most, y: 5, height: 12, fill: `var(${row === you ? "--lc-warm" : "--lc-accent"})`, opacity: 0.8 }));
+    const score = (row) => `${row.guesses.toFixed(1)} ${row.guesses === 1 ? "guess" : "guesses"}`;
     result.replaceChildren(
-      h("p", { class: "lc-label" }, `After ${plural(guesses().length, unitName())}: bits a ${unitName()}`),
-      h("div", { class: "lc-bars", role: "img", "aria-label": `Bits a ${unitName()}, on a scale from 0 to ${digits(most)}: ${spans}.` },
-        rows.map((row) => h("div", {}, h("span", {}, row.name), h("span", { class: "lc-number" }, row.bits === null ? span(row) : own(row)), bar(row)))),
-      h("p", { class: "lc-muted lc-small" }, `Bar: between Shannon's bounds. Line: the model's own bits. Scale: 0 to ${digits(most)} bits (log₂ ${game.symbols.length}).`),
+      h("p", { class: "lc-label lc-part" }, `After ${plural(count, unit)}: guesses a ${unit}`),
+      h("div", { class: "lc-bars", role: "img", "aria-label": rows.map((row) => `${row.name}: ${score(row)}`).join("; ") },
+        rows.map((row) => h("div", {}, h("span", {}, row.name), h("span", { class: "lc-number" }, row.guesses.toFixed(1)), bar(row)))),
     );
+    const enough = count >= ENOUGH;
+    const columns = [`guesses a ${unit}`, "right at once", ...(enough ? ["entropy of the text"] : []), "own bits"];
+    const cells = (row) => [
+      row.guesses.toFixed(1),
+      `${Math.round(100 * row.first)} %`,
+      ...(enough ? [`${row.lower.toFixed(2)} – ${row.upper.toFixed(2)}`] : []),
+      row.bits === null ? "–" : Number.isFinite(row.bits) ? row.bits.toFixed(2) : "∞",
+    ];
     detail.replaceChildren(
       h("div", { class: "lc-scroll lc-part", tabindex: 0, role: "region", "aria-label": "Result as a table" },
         h("table", { class: "lc-result" },
           h("thead", {}, h("tr", {},
             h("th", { scope: "col", class: "lc-left" }, "who"),
-            [`guesses a ${unitName()}`, "right at once", "bounds, bits", "own bits"].map((cell) => h("th", { scope: "col" }, cell)))),
-          h("tbody", {}, rows.map((row) => h("tr", {},
-            h("th", { scope: "row" }, row.name),
-            h("td", {}, row.guesses.toFixed(1)),
-            h("td", {}, `${Math.round(100 * row.first)} %`),
-            h("td", {}, span(row)),
-            h("td", {}, row.bits === null ? "–" : own(row))))))),
+            columns.map((cell) => h("th", { scope: "col" }, cell)))),
+          h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row" }, row.name), cells(row).map((cell) => h("td", {}, cell))))))),
       h("p", { class: "lc-muted lc-small", style: "margin-top:.5rem" },
-        "A guess has no probability, so your bits are not known: how often the 1st, 2nd, 3rd … guess was right only bounds them (Shannon 1951). ",
-        "The models get the same score, guessing the likeliest first and equals in random order, and beside it their own bits, the mean of −log₂ p. ",
-        "From fewer than about 100 symbols all bounds are rough, and too low. A revealed symbol counts as if the rest were guessed at random."),
+        "The models guess the likeliest first, and equals in random order. ",
+        `Own bits: the mean of −log₂ p of what came, in bits a ${unit}. A guess has no probability, so you have none. `,
+        enough
+          ? "How often the 1st, 2nd, 3rd … guess was right bounds the entropy of the text (Shannon 1951): the upper bound holds for every player, the lower one for those who always guess in the order of the true probabilities. From so few symbols both are rough. A model's own bits may lie above: its order can be good where its probabilities are not."
+          : `Shannon's bounds on the entropy come after ${ENOUGH} ${unit}s; so far ${count}.`),
     );
-    const you = rows[0];
-    const best = rows.filter((row) => Number.isFinite(row.bits) && row.bits !== null).sort((a, b) => a.bits - b.bits)[0];
-    resultText.say(`You: ${digits(you.guesses)} guesses a ${unitName()}, between ${you.lower.toFixed(2)} and ${you.upper.toFixed(2)} bits. Best model here: ${best ? `${best.name}, ${own(best)} bits` : "none"}.`);
+    const best = others.reduce((a, b) => (b.guesses < a.guesses ? b : a));
+    resultText.say(`You: ${score(you)} a ${unit}. Best model here: ${best.name}, ${score(best)}.`);
   }
 
   function show() {
@@ -403,9 +437,11 @@ function render({ model, el }) {
     for (const button of buttons.values()) button.disabled = over;
     next.classList.toggle("lc-primary", over);
     showResult();
+    kept.save();
     if (over && (document.activeElement === document.body || root.contains(document.activeElement))) next.focus({ preventScroll: true });
   }
 
+  kept.load();
   model.on("change:unit", () => {
     missed = new Set();
     put(model, { guesses: [], sentence: 0 });

@@ -18,11 +18,12 @@ from lmcourse.widgets.base import CourseWidget, table
 
 
 def shannon_bounds(counts: Sequence[float | int]) -> tuple[float, float]:
-    """Bounds on the bits per symbol of whoever guessed, from the numbers of guesses.
+    """Bounds on the entropy of a text per symbol, from the numbers of guesses that it took.
 
     With q_1 >= q_2 >= ... the shares of symbols that were right at each rank, the entropy lies
-    between `sum_r r (q_r - q_{r+1}) log2 r` and `-sum_r q_r log2 q_r` (Shannon 1951). The shares
-    are sorted first. Few symbols make both bounds rough, and too low.
+    between `sum_r r (q_r - q_{r+1}) log2 r` and `-sum_r q_r log2 q_r` (Shannon 1951). The upper
+    bound holds for every player, the lower one for a player who always guesses in the order of
+    the true probabilities. The shares are sorted first. Few symbols make both bounds rough.
 
     Args:
         counts: How many symbols were right at the 1st, 2nd, 3rd, ... guess.
@@ -37,18 +38,18 @@ def shannon_bounds(counts: Sequence[float | int]) -> tuple[float, float]:
     (1.0, 1.0)
     """
     total = sum(counts)
-    if total <= 0 or min(counts) < 0:
+    if not total > 0 or not min(counts) >= 0:
         raise ValueError(
             f"counts={list(counts)} sum to {total}: give at least one guessed symbol"
         )
     shares = sorted((count / total for count in counts), reverse=True)
-    upper = -sum(share * math.log2(share) for share in shares if share > 0)
+    upper = sum(share * math.log2(1 / share) for share in shares if share > 0)
     steps = zip(shares, [*shares[1:], 0.0], strict=True)
     lower = sum(
         rank * (share - after) * math.log2(rank)
         for rank, (share, after) in enumerate(steps, 1)
     )
-    return max(0.0, lower), upper
+    return lower, upper
 
 
 def _sparse(
@@ -61,9 +62,9 @@ def _sparse(
             f"{unknown[0]!r} is not among the {len(index)} words of the vocabulary"
         )
     total = sum(probs.values())
-    if not 0.99 < total < 1.001 or min(probs.values()) < 0:
+    if not 0.999 < total < 1.001 or not min(probs.values()) >= 0:
         raise ValueError(
-            f"probabilities sum to {total:.6g}: they must be positive and sum to 1"
+            f"probabilities sum to {total:.6g}: none is negative and they must sum to 1"
         )
     pairs = sorted(
         (index[word], float(f"{p:.5g}")) for word, p in probs.items() if p >= 1e-5

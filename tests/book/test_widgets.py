@@ -207,7 +207,7 @@ def status(page) -> str:
 
 def test_explorer_by_mouse(explorer):
     assert "8 states, 10 arrows." in status(explorer)
-    explorer.get_by_label("Sentences, one a line").fill(
+    explorer.get_by_label("Sentences, one per line").fill(
         "I like rabbits\nI like rabbits\nI sleep"
     )
     assert "6 states, 6 arrows." in status(explorer)
@@ -225,7 +225,7 @@ def test_explorer_by_mouse(explorer):
 
 
 def test_explorer_by_keyboard(explorer):
-    tab_to(explorer, explorer.get_by_label("Sentences, one a line"))
+    tab_to(explorer, explorer.get_by_label("Sentences, one per line"))
     explorer.keyboard.press("Control+End")
     explorer.keyboard.type("\nyou sleep")
     assert "After “<s>”: I (3/4), you (1/4)." in status(explorer)
@@ -255,9 +255,9 @@ def test_explorer_says_what_is_impossible_and_why(explorer):
     explorer.get_by_label("The model sees the last").select_option("3")
     typed.fill("I like")
     assert "Probability 0: “</s>” never follows “I like”." in status(explorer)
-    explorer.get_by_label("Sentences, one a line").fill("")
+    explorer.get_by_label("Sentences, one per line").fill("")
     assert explorer.get_by_role("alert").inner_text() == "Type at least one sentence."
-    explorer.get_by_label("Sentences, one a line").fill("a <s> b")
+    explorer.get_by_label("Sentences, one per line").fill("a <s> b")
     assert "cannot be words" in explorer.get_by_role("alert").inner_text()
 
 
@@ -279,7 +279,7 @@ def test_explorer_walks_the_same_way_from_the_same_seed(explorer):
 
 def test_what_is_typed_is_only_text(explorer):
     evil = "<img src=x onerror=document.title='hacked'> __proto__ constructor"
-    explorer.get_by_label("Sentences, one a line").fill(evil)
+    explorer.get_by_label("Sentences, one per line").fill(evil)
     explorer.get_by_label("A sentence of your own").fill(evil)
     assert explorer.locator(".lmcourse img").count() == 0
     assert explorer.title() == "Widgets"
@@ -288,7 +288,7 @@ def test_what_is_typed_is_only_text(explorer):
 
 def test_a_large_text_is_drawn_in_part(explorer):
     words = [f"word{i} next{i}" for i in range(60)]
-    explorer.get_by_label("Sentences, one a line").fill("\n".join(words))
+    explorer.get_by_label("Sentences, one per line").fill("\n".join(words))
     assert "The 81 rarest states are not drawn." in status(explorer)
     assert explorer.locator(".lc-node").count() == 41
 
@@ -320,8 +320,45 @@ def test_game_by_mouse(pages, open_page):
     assert row[-1] == f"{(1 + math.log2(4 / 3)) / 4:.2f}"
     page.get_by_role("button", name="Next sentence").click()
     assert "Sentence 2 of 2." in status(page)
+    assert "guesses a word. Best model here: true grammar, 1.1 guesses." in status(page)
+    assert "Shannon's bounds on the entropy come after 50 words; so far 4." in (
+        page.inner_text("main")
+    )
     page.get_by_role("button", name="Start again").click()
     assert page.get_by_role("table").count() == 0
+
+
+def test_a_game_is_kept_in_the_browser(pages, open_page):
+    page = open_page(f"{pages['http']}/game.html")
+    page.evaluate("() => window.lmcourse.ready")
+    page.get_by_role("button", name="the", exact=True).click()
+    page.reload()
+    page.evaluate("() => window.lmcourse.ready")
+    assert "You: 1.0 guess a word." in status(page)
+    page.goto(f"{pages['http']}/letters.html")  # the same sentences, guessed as words
+    page.evaluate("() => window.lmcourse.ready")
+    assert "You: 1.0 guess a word." in status(page)
+    page.get_by_role("button", name="Start again").click()
+    page.reload()
+    page.evaluate("() => window.lmcourse.ready")
+    assert page.get_by_role("table").count() == 0
+
+
+def test_bounds_come_after_fifty_symbols(pages, open_page):
+    page = open_page(f"{pages['http']}/game.html")
+    for count in (49, 50):
+        guess = {"sentence": 0, "position": 0, "guesses": 1, "revealed": False}
+        page.evaluate(
+            """([guesses, sentences]) => localStorage.setItem(
+                `lmcourse:shannon_game:${sentences[0]}`, JSON.stringify(
+                    { sentences: JSON.stringify(sentences), unit: "words", sentence: 0, guesses }
+                ))""",
+            [[guess] * count, game().sentences],
+        )
+        page.reload()
+        page.evaluate("() => window.lmcourse.ready")
+        between = page.get_by_role("columnheader", name="entropy of the text")
+        assert between.count() == (count == 50)
 
 
 def test_game_by_keyboard(pages, open_page):
@@ -332,7 +369,7 @@ def test_game_by_keyboard(pages, open_page):
         page.keyboard.type(guess)
         if guess == "zebra":
             page.keyboard.press("Enter")
-            assert "“zebra” is none of the 5 words" in status(page)
+            assert "“zebra” is none of the 5 words. (Not counted.)" in status(page)
             continue
         page.keyboard.press("Enter")
     assert "The sentence is complete." in status(page)
@@ -657,10 +694,17 @@ def test_the_card_judges_as_check_does(module, quiz):
 
 def test_numbers_as_readers_write_them(module):
     written = ["0.25", "0,25", " 1/4 ", "-3", "−3", "1e-3"]
-    found = module("quiz_card", "args[0].map(js.toNumber)", written)
-    assert found == [0.25, 0.25, 0.25, -3, -3, 0.001]
-    assert module(
-        "quiz_card",
-        "args[0].map(js.toNumber).every(Number.isNaN)",
-        ["", "x", "1/", "1/2/3"],
-    )
+    written += ["4 bits", "4bit"]
+    read = 'args[0].map((text) => js.toNumber(text, "bits"))'
+    assert module("quiz_card", read, written) == [0.25, 0.25, 0.25, -3, -3, 0.001, 4, 4]
+    nonsense = ["", "x", "1/", "1/2/3", "1,585", "990,000", "4 nats", "log2(4)"]
+    assert module("quiz_card", f"{read}.every(Number.isNaN)", nonsense)
+
+
+def test_predictions_are_compared_by_their_words_and_numbers(module):
+    quiz = {"kind": "predict", "answer": "[0.0, 0.44] end", "why": "", "wrong": []}
+    judge = "args[1].map((answer) => js.judge(args[0], answer).correct)"
+    right = ["[0,.44]end", "0 0.44  end"]
+    assert module("quiz_card", judge, quiz, right) == [True, True]
+    wrong = ["[0.44, 0] end", "0 0.4 end", "0 0.44"]
+    assert not any(module("quiz_card", judge, quiz, wrong))
