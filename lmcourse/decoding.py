@@ -1,10 +1,12 @@
 """Decoding: from the scores of the next token to a text.
 
-Greedy decoding takes the most probable token. Sampling draws one; temperature, top-k and top-p
-(Holtzman et al., 2020, *The Curious Case of Neural Text Degeneration*) say how bold the draw is.
+Greedy decoding takes the most probable token. Sampling draws one; temperature, top-k (Fan et al.,
+2018, *Hierarchical Neural Story Generation*) and top-p (Holtzman et al., 2020, *The Curious Case of
+Neural Text Degeneration*) say how bold the draw is.
 One `generate` serves every model of the course.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -12,6 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lmcourse.language_models import LanguageModel
+
+ROUNDING = 1e-9  # sums of probabilities that differ by less count as equal
 
 
 def greedy(logits: Float[Tensor, " vocab_size"]) -> int:
@@ -41,7 +45,7 @@ def filter_logits(
         The logits, those of dropped tokens -inf.
 
     Raises:
-        ValueError: temperature is not above 0, top_k below 1, or top_p not in (0, 1].
+        ValueError: temperature is not finite and above 0, top_k below 1, or top_p not in (0, 1].
 
     >>> logits = torch.tensor([0.5, 0.3, 0.2]).log()
     >>> filter_logits(logits, top_k=2).softmax(dim=-1)
@@ -49,8 +53,10 @@ def filter_logits(
     >>> filter_logits(logits, top_p=0.6).softmax(dim=-1)
     tensor([0.6250, 0.3750, 0.0000])
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature={temperature}; a draw needs temperature > 0")
+    if not 0 < temperature < math.inf:
+        raise ValueError(
+            f"temperature={temperature}; a draw needs a finite temperature > 0"
+        )
     logits = logits / temperature
     if top_k is not None:
         logits = keep_top_k(logits, top_k)
@@ -78,18 +84,21 @@ def keep_top_p(
 ) -> Float[Tensor, "*batch vocab_size"]:
     """Keep the most probable tokens until together they hold at least `top_p`.
 
+    A token on the edge is dropped where those before it hold `top_p` up to rounding (1e-9). Of
+    equally probable tokens the sort decides. With 1 nothing is dropped.
+
     >>> keep_top_p(torch.tensor([0.2, 0.5, 0.3]).log(), 0.6).softmax(dim=-1)
     tensor([0.0000, 0.6250, 0.3750])
     """
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p={top_p}; it must be above 0 and at most 1")
+    if top_p == 1:
+        return logits
     probs, order = logits.double().softmax(dim=-1).sort(dim=-1, descending=True)
-    before = (
-        probs.cumsum(dim=-1) - probs
-    )  # the probability of all that is more probable
-    dropped = torch.empty_like(before, dtype=torch.bool).scatter(
-        -1, order, before >= top_p
-    )
+    # `before`: the probability of all that is more probable
+    before = probs.cumsum(dim=-1) - probs
+    beyond = before >= top_p - ROUNDING
+    dropped = torch.empty_like(beyond).scatter(-1, order, beyond)
     return logits.masked_fill(dropped, -torch.inf)
 
 
@@ -107,10 +116,12 @@ def generate(
 ) -> list[int]:
     """Continue a text token by token, until `</s>` or until `max_new_tokens` are added.
 
+    The model is switched to evaluation while it writes, and back after.
+
     Args:
         model: any language model.
-        token_ids: the beginning; it starts with `<s>`, id 0.
-        max_new_tokens: the most tokens to add.
+        token_ids: the beginning; it starts with `<s>`, id 0, and does not hold the end.
+        max_new_tokens: the most tokens to add, 0 or more.
         temperature: 0 decodes greedily; otherwise as in `filter_logits`.
         top_k: as in `filter_logits`.
         top_p: as in `filter_logits`.
@@ -121,28 +132,58 @@ def generate(
         The beginning and what was added to it, `</s>` included where it came.
 
     Raises:
-        ValueError: the beginning is empty, or the model gives no token any probability.
+        ValueError: the beginning or a setting is not as above, or the model's scores give no
+            token any probability.
 
     >>> from lmcourse.language_models import Unigram
     >>> generate(Unigram([0, 1, 5, 2]), [0], max_new_tokens=4, temperature=0)
     [0, 2, 2, 2, 2]
     """
-    if len(token_ids) == 0:
-        raise ValueError("the beginning has 0 tokens; it must hold <s> (id 0) at least")
     token_ids = list(token_ids)
-    for _ in range(max_new_tokens):
-        logits = model(torch.tensor([token_ids]))[0, -1].clone()
-        logits[0] = -torch.inf  # <s> never comes next, whatever an untrained model says
-        if torch.isneginf(logits).all():
-            raise ValueError(
-                f"after {token_ids} the model gives all {len(logits)} tokens probability 0; "
-                "at least one must be possible to go on"
-            )
-        if temperature == 0:
-            token_ids.append(greedy(logits))
-        else:
-            probs = filter_logits(logits, temperature, top_k, top_p).softmax(dim=-1)
-            token_ids.append(int(torch.multinomial(probs, 1, generator=generator)))
-        if token_ids[-1] == eos_id:
-            break
+    if token_ids[:1] != [0] or eos_id in token_ids or max_new_tokens < 0:
+        raise ValueError(
+            f"token_ids={token_ids}, max_new_tokens={max_new_tokens}; the beginning must start "
+            f"with <s> (id 0) and not hold the end (id {eos_id}), and 0 or more tokens are added"
+        )
+    was_training = model.training
+    model.eval()
+    try:
+        for _ in range(max_new_tokens):
+            logits = model(torch.tensor([token_ids]))[0, -1]
+            token = choose(logits, temperature, top_k, top_p, generator)
+            token_ids.append(token)
+            if token == eos_id:
+                break
+    finally:
+        model.train(was_training)
     return token_ids
+
+
+def choose(
+    logits: Float[Tensor, " vocab_size"],
+    temperature: float | int = 1.0,
+    top_k: int | None = None,
+    top_p: float | int | None = None,
+    generator: torch.Generator | None = None,
+) -> int:
+    """The next token: the most probable one at temperature 0, otherwise a draw. Never `<s>`.
+
+    Raises:
+        ValueError: a setting is out of range (see `filter_logits`), or the scores give no token
+            any probability.
+
+    >>> choose(torch.tensor([9.0, 1.0, 3.0]), temperature=0)
+    2
+    """
+    logits = logits.clone()
+    logits[0] = -torch.inf  # <s> never comes next, whatever an untrained model says
+    scores = filter_logits(logits, temperature or 1.0, top_k, top_p)
+    probs = scores.softmax(dim=-1)
+    if probs.isnan().any():
+        raise ValueError(
+            f"the scores give all {len(logits)} tokens probability 0, or one of them is NaN "
+            f"(temperature={temperature}); at least one token must be possible to go on"
+        )
+    if temperature == 0:
+        return greedy(scores)
+    return int(torch.multinomial(probs, 1, generator=generator))

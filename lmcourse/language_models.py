@@ -1,8 +1,9 @@
 """Language models: what comes next, with which probability, and how good the answer is.
 
 One interface for every model of the course: `model(token_ids)` scores the next token.
-From it follow the probability of a sentence (chain rule), cross-entropy in bits and perplexity
-(Shannon, 1951, *Prediction and Entropy of Printed English*).
+From it follow the probability of a sentence (chain rule), cross-entropy in bits (Shannon, 1951,
+*Prediction and Entropy of Printed English*) and perplexity (Jelinek, Mercer, Bahl and Baker, 1977,
+*Perplexity: a Measure of the Difficulty of Speech Recognition Tasks*).
 
 Inside, log probabilities are natural logarithms (nats), as in torch. Results are in bits.
 A sentence is a list of token ids `[0, ..., 1]`: `<s>` is context only and never predicted,
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 
 class LanguageModel(nn.Module):
-    """The one interface of all language models, from the bigram to the Transformer."""
+    """The one interface of all language models, from the simplest to the Transformer."""
 
     vocab_size: int
 
@@ -161,9 +162,8 @@ def token_log_probs(
     was_training = model.training
     model.eval()
     log_probs = [None] * len(sentences)
-    by_length = sorted(
-        range(len(sentences)), key=lambda i: len(sentences[i])
-    )  # little padding
+    # Sentences of about the same length go together: little padding.
+    by_length = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
     for start in range(0, len(sentences), batch_size):
         batch = by_length[start : start + batch_size]
         token_ids, mask = pad_sentences([sentences[i] for i in batch])
@@ -210,8 +210,8 @@ def gap(
 ) -> float:
     """How many bits a token the model needs more than the reference, on the same sentences.
 
-    The difference is taken token by token. So the luck of drawing easy or hard sentences,
-    which moves both cross-entropies, drops out.
+    The difference is taken token by token. Where both models find the same sentences hard, the
+    luck of drawing easy or hard ones drops out of it: the more alike the models, the more.
 
     >>> round(gap(Uniform(9), Uniform(5), [[0, 3, 2, 1]]), 6)  # 3 bits instead of 2
     1.0

@@ -55,7 +55,9 @@ def test_a_claim_prints_its_sentence_or_raises_with_the_values(capsys):
     ):
         claim("It fails.", above([1.0, 2.0], 1.5))
     with pytest.raises(ClaimError, match="2, wanted > 1; 2, wanted < 1"):
-        claim("One fails.", above(2.0, 1.0) & below(2.0, 1.0))
+        claim("The second fails.", above(2.0, 1.0) & below(2.0, 1.0))
+    with pytest.raises(ClaimError, match="2, wanted > 3; 2, wanted < 3"):
+        claim("The first fails.", above(2.0, 3.0) & below(2.0, 3.0))
 
 
 def test_a_condition_has_one_truth_value():

@@ -41,6 +41,11 @@ def derivations(grammar: Grammar, words: tuple[str, ...], stack: tuple[str, ...]
             yield prob * p
 
 
+def test_probabilities_that_nearly_sum_to_1_are_refused():
+    with pytest.raises(ValueError, match="sum to 0.995"):
+        Grammar({"S": {"a": 0.5, "b": 0.495}}, start="S")
+
+
 @pytest.mark.parametrize("grammar", [BRACKETS, AMBIGUOUS, SUMS])
 def test_log_prob_is_the_sum_over_all_derivations(grammar):
     for length in range(1, 6):

@@ -3,8 +3,15 @@
 import pytest
 import torch
 
-from lmcourse.decoding import filter_logits, generate, greedy, keep_top_k, keep_top_p
-from lmcourse.language_models import Uniform, Unigram
+from lmcourse.decoding import (
+    choose,
+    filter_logits,
+    generate,
+    greedy,
+    keep_top_k,
+    keep_top_p,
+)
+from lmcourse.language_models import LanguageModel, Uniform, Unigram
 from lmcourse.markov import (
     Additive,
     BackOff,
@@ -74,17 +81,30 @@ def test_top_k_by_hand(top_k, kept):
     [
         (0.01, [1]),
         (0.39, [1]),
+        (0.4, [1]),
         (0.41, [1, 3]),
         (0.69, [1, 3]),
+        (0.7, [1, 3]),
         (0.75, [1, 3, 4]),
+        (0.85, [1, 3, 4]),
         (1, [*range(5)]),
     ],
 )
 def test_top_p_by_hand(top_p, kept):
-    """Sorted: 0.4, 0.3, 0.15, 0.1, 0.05; kept until at least top_p is held."""
-    assert (
-        keep_top_p(PROBS.log(), top_p).isfinite().nonzero().flatten().tolist() == kept
-    )
+    """Sorted: 0.4, 0.3, 0.15, 0.1, 0.05; kept until at least top_p is held, the edges too."""
+    logits = torch.tensor([0.05, 0.4, 0.1, 0.3, 0.15], dtype=torch.float64).log()
+    assert keep_top_p(logits, top_p).isfinite().nonzero().flatten().tolist() == kept
+
+
+def test_top_p_1_drops_nothing_however_peaked():
+    logits = torch.tensor([20.0, -20.0, -25.0])
+    assert torch.equal(keep_top_p(logits, 1), logits)
+
+
+def test_top_k_keeps_a_tie_and_top_p_lets_the_sort_decide():
+    logits = torch.tensor([0.25, 0.25, 0.25, 0.25], dtype=torch.float64).log()
+    assert keep_top_k(logits, 2).isfinite().sum() == 4
+    assert keep_top_p(logits, 0.5).isfinite().sum() == 2
 
 
 def test_top_p_equals_the_usual_implementation():
@@ -114,6 +134,13 @@ def test_filters_apply_in_the_order_temperature_top_k_top_p():
     both = filter_logits(PROBS.log(), 1.0, top_k=3, top_p=0.8)
     assert both.isfinite().nonzero().flatten().tolist() == [1, 3]
     assert keep_top_p(PROBS.log(), 0.8).isfinite().sum() == 3
+
+
+def test_temperature_comes_before_top_p():
+    """At temperature 0.5: 0.16 0.09 0.0225 0.01 0.0025, of 0.285: the first two hold 0.877."""
+    cold = filter_logits(PROBS.log(), temperature=0.5, top_p=0.85)
+    assert cold.isfinite().nonzero().flatten().tolist() == [1, 3]
+    assert keep_top_p(PROBS.log(), 0.84).isfinite().sum() == 3
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
@@ -167,18 +194,55 @@ def test_samples_follow_the_probabilities():
     assert ((drawn.bincount(minlength=8) / n - probs).abs() <= 4 * error).all()
 
 
+class Table(LanguageModel):
+    """Gives back the table it holds, and says whether it was asked in training mode."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.vocab_size = len(logits)
+        self.table = torch.tensor(logits)
+        self.modes = []
+
+    def forward(self, token_ids):
+        self.modes.append(self.training)
+        return self.table.expand(*token_ids.shape, -1)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_generate_evaluates_and_gives_the_mode_back(training):
+    model = Table([0.0, 1.0, 2.0]).train(training)
+    generate(model, [0], 3, temperature=0)
+    assert model.modes == [False] * 3
+    assert model.training == training
+    with pytest.raises(ValueError):
+        generate(model, [0], 3, top_k=0)
+    assert model.training == training
+
+
+def test_what_the_model_returned_stays_as_it_was():
+    model = Table([5.0, 1.0, 2.0])
+    assert generate(model, [0], 2, temperature=0) == [0, 2, 2]
+    assert model.table.tolist() == [5.0, 1.0, 2.0]
+
+
 def test_an_impossible_continuation_is_an_error_that_says_so():
-    with pytest.raises(
-        ValueError, match=r"after \[0, 4, 2\] .* all 8 tokens probability 0"
-    ):
+    with pytest.raises(ValueError, match="all 8 tokens probability 0"):
         generate(MaximumLikelihood(3, 8).fit(SENTENCES), [0, 4, 2], 3)
+    for temperature in (0, 1.0):
+        with pytest.raises(ValueError, match="NaN"):
+            choose(torch.tensor([0.0, 1.0, torch.nan]), temperature)
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"temperature": -1}, "temperature=-1; .*> 0"),
-        ({"top_k": 0}, "top_k=0; at least 1"),
+        ({"temperature": float("inf")}, "temperature=inf; .*finite"),
+        ({"temperature": float("nan")}, "temperature=nan"),
+        ({"temperature": 1e-320}, "temperature=1e-320"),
+        ({"top_k": 0}, "top_k=0; .*at least 1"),
+        ({"temperature": 0, "top_k": 0}, "top_k=0"),
+        ({"temperature": 0, "top_p": 7}, "top_p=7"),
         ({"top_p": 0}, "top_p=0; .*above 0 and at most 1"),
         ({"top_p": 1.5}, "top_p=1.5"),
         ({"top_p": float("nan")}, "top_p=nan"),
@@ -189,8 +253,19 @@ def test_settings_out_of_range_are_refused(settings, message):
         generate(Uniform(5), [0], 3, **settings)
 
 
-def test_an_empty_beginning_and_unknown_tokens_are_refused():
-    with pytest.raises(ValueError, match="0 tokens"):
-        generate(Uniform(5), [], 3)
+def test_filters_have_no_temperature_0():
+    with pytest.raises(ValueError, match="temperature=0"):
+        filter_logits(PROBS.log(), temperature=0)
+
+
+@pytest.mark.parametrize(
+    ("token_ids", "n_tokens"), [([], 3), ([2, 3], 3), ([0, 2, 1], 3), ([0], -5)]
+)
+def test_a_beginning_that_is_none_is_refused(token_ids, n_tokens):
+    with pytest.raises(ValueError, match="must start with <s>"):
+        generate(Uniform(5), token_ids, n_tokens)
+
+
+def test_unknown_tokens_are_refused():
     with pytest.raises(ValueError, match="token id 9 is outside"):
         generate(Uniform(5), [0, 9], 3)

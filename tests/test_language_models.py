@@ -21,6 +21,18 @@ from lmcourse.language_models import (
 SENTENCES = [[0, 2, 3, 1], [0, 4, 1], [0, 2, 2, 3, 5, 1], [0, 1]]
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_measuring_leaves_the_mode_as_it_was(training):
+    model = Uniform(6).train(training)
+    cross_entropy(model, SENTENCES)
+    assert model.training == training
+
+
+def test_the_interface_itself_has_no_answer():
+    with pytest.raises(NotImplementedError):
+        LanguageModel()(torch.tensor([[0]]))
+
+
 class Random(LanguageModel):
     """A neural model in small: random logits for each last token, and dropout."""
 

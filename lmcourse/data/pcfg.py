@@ -6,8 +6,9 @@ a sentence from left to right gives the true distribution of the next word.
 
 A parser state is a set of weighted stacks. A stack holds the symbols that are still owed, the
 next one first: before the first word it is ("Sentence",), after the last word it is empty. One
-word turns each stack into the stacks that remain after it. The weights add up to the probability
-of the prefix (Jelinek and Lafferty 1991 and Stolcke 1995 compute the same sum from a chart).
+word turns each stack into the stacks that remain after it. The weights that are left add up to the
+probability of the word, given those before it; then they are rescaled to sum to one (Jelinek and
+Lafferty 1991 and Stolcke 1995 compute the same sums from a chart).
 """
 
 import math

@@ -58,7 +58,8 @@ def python_docs() -> TextSplit:
     """The documentation topics of the running Python, every paragraph once, split by topic.
 
     A topic goes to a part by a hash of its name, so it goes there in every version of Python:
-    about eight in ten topics to `train`, one in ten each to `dev` and `test`.
+    about eight in ten topics to `train`, one in ten each to `dev` and `test`. A paragraph that
+    several topics share stays with the first of them, which another version may have changed.
 
     Raises:
         OSError: if this Python comes without its documentation topics.

@@ -1,6 +1,5 @@
 """Exercises of chapter 1: bits, cross-entropy, decoding, and the most probable sentence."""
 
-import heapq
 import math
 
 import torch
@@ -15,7 +14,7 @@ from lmcourse.exercises import (
     Predict,
     WrongAnswer,
 )
-from lmcourse.widgets.shannon_game import shannon_bounds as shannon_bounds_of
+from lmcourse.exercises.compare import show
 
 # ------------------------------------------------------------------------------------ 1. bits
 
@@ -36,6 +35,13 @@ surprise_in_bits = Number(
         WrongAnswer(
             16.0, "16 is the perplexity at this word; bits are its logarithm to base 2."
         ),
+        WrongAnswer(8.0, "Count the halvings, not half of 16: 1/2, 1/4, 1/8, 1/16."),
+        WrongAnswer(
+            5.0, "One too many: 1/2 is one halving, 1/4 two, 1/8 three, 1/16 four."
+        ),
+        WrongAnswer(
+            3.0, "One too few: 1/2 is one halving, 1/4 two, 1/8 three, 1/16 four."
+        ),
         WrongAnswer(
             math.log(16), "That is in nats: the natural logarithm. Divide by ln 2."
         ),
@@ -48,7 +54,9 @@ surprise_in_bits = Number(
 
 
 def _probability_from_bits(bits_per_token, n_tokens):
-    return 2.0 ** (-bits_per_token * n_tokens)
+    # The bits of the tokens add up. Each bit halves the probability.
+    bits = bits_per_token * n_tokens
+    return 2.0**-bits
 
 
 def _one_token_only(bits_per_token, n_tokens):
@@ -65,6 +73,14 @@ def _no_minus(bits_per_token, n_tokens):
 
 def _one_perplexity_shared(bits_per_token, n_tokens):
     return 1 / (2.0**bits_per_token * n_tokens)
+
+
+def _bits_divided(bits_per_token, n_tokens):
+    return 2.0 ** (-bits_per_token / n_tokens)
+
+
+def _one_over_bits(bits_per_token, n_tokens):
+    return (1 / bits_per_token) ** n_tokens
 
 
 probability_from_bits = CodeExercise(
@@ -92,6 +108,8 @@ probability_from_bits = CodeExercise(
         int(torch.randint(2, 6, (), generator=generator)),
     ),
     hints=(
+        "Try it by hand: 2 tokens with 3 bits each. Which probability has each of them, and which "
+        "have both together?",
         "How many bits does the whole sentence cost?",
         "b bits are b halvings: the probability is (1/2) to the power of b.",
     ),
@@ -119,6 +137,18 @@ probability_from_bits = CodeExercise(
             "You divide by the number of tokens. Probabilities of tokens are multiplied: the "
             "perplexity enters once for each token, as a power.",
         ),
+        Misconception(
+            "bits_divided",
+            _bits_divided,
+            "You divide the bits by the number of tokens. They are already bits per token; the "
+            "whole sentence costs that many for each of its tokens.",
+        ),
+        Misconception(
+            "one_over_bits",
+            _one_over_bits,
+            "You take 1 divided by the bits for the probability of a token. Bits are a logarithm: "
+            "3 bits are not 1/3 but three halvings, 1/8.",
+        ),
     ),
     edge_cases=((0.0, 7),),
 )
@@ -138,7 +168,16 @@ perplexity_of_half_the_bits = Number(
     wrong=(
         WrongAnswer(
             2.0,
-            "The bits are halved. Perplexity is 2 to the bits: compare 2**6 and 2**3.",
+            "The bits are halved, the perplexity is not. It is 2 to the power of the bits: "
+            "compare `2**6` with `2**3`.",
+        ),
+        WrongAnswer(
+            1 / 8,
+            "You give B's perplexity divided by A's. How many times smaller is asked: 1 divided "
+            "by that.",
+        ),
+        WrongAnswer(
+            32.0, "Half of 64 is 32. But the bits are halved: B's perplexity is `2**3`."
         ),
         WrongAnswer(
             3.0, "The difference is 3 bits, and each bit is a factor of 2: 2 * 2 * 2."
@@ -151,8 +190,10 @@ perplexity_of_half_the_bits = Number(
 
 
 def _corpus_bits(log_probs):
+    # One sum over all tokens, one division: so every token has the same weight.
     n_tokens = sum(len(sentence) for sentence in log_probs)
-    return -sum(sum(sentence) for sentence in log_probs) / n_tokens / math.log(2)
+    nats = -sum(sum(sentence) for sentence in log_probs)
+    return nats / n_tokens / math.log(2)
 
 
 def _mean_of_means(log_probs):
@@ -174,6 +215,14 @@ def _per_sentence(log_probs):
 
 def _negative_bits(log_probs):
     return -_corpus_bits(log_probs)
+
+
+def _times_ln_2(log_probs):
+    return _corpus_bits(log_probs) * math.log(2) ** 2
+
+
+def _means_times_ln_2(log_probs):
+    return _mean_of_means(log_probs) * math.log(2) ** 2
 
 
 def _ragged_log_probs(generator):
@@ -217,10 +266,12 @@ mend_corpus_bits = CodeExercise(
     reference=_corpus_bits,
     make_inputs=_ragged_log_probs,
     hints=(
+        "Try it by hand on two sentences, `[[-1], [-3, -3, -3]]`. What is the mean of the four "
+        "numbers, and what does the broken function say?",
         "A token of a short sentence weighs more in the broken function than one of a long "
         "sentence. And which unit does it return?",
         "Sum the log probabilities of the whole text, divide once by the number of all tokens, "
-        "then by math.log(2); the sign turns round.",
+        "then by math.log(2); change the sign.",
     ),
     misconceptions=(
         Misconception(
@@ -251,6 +302,18 @@ mend_corpus_bits = CodeExercise(
             _negative_bits,
             "Your cross-entropy is negative. Surprise is the logarithm with a minus sign.",
         ),
+        Misconception(
+            "times_ln_2",
+            _times_ln_2,
+            "You multiply by ln 2. One nat is *more* than one bit (1.44 bits), so the number of "
+            "bits is the larger one: divide by ln 2.",
+        ),
+        Misconception(
+            "means_times_ln_2",
+            _means_times_ln_2,
+            "Two things. You multiply by ln 2; one nat is more than one bit, so divide. And you "
+            "average within each sentence first, so tokens of short sentences count more.",
+        ),
     ),
 )
 
@@ -262,13 +325,16 @@ words_against_characters = Choice(
     question=(
         "On the same text, a word model needs 6 bits per word and a character model needs 1.5 "
         "bits per character. A word has 5 characters on average, and a space follows it. "
-        "Which model is better at this text?"
+        "Neither model has `<unk>`: both give a probability to the whole text. "
+        "Which one is better at it?"
     ),
     options=(
         Option(
             "The word model",
             correct=True,
-            why="6 bits for 6 characters (the space is one) are 1 bit per character, below 1.5.",
+            why=(
+                "6 bits for 6 characters (the space is one) are 1 bit per character, below 1.5."
+            ),
         ),
         Option(
             "The character model, because 1.5 is less than 6",
@@ -316,9 +382,9 @@ below_the_floor = Choice(
             ),
         ),
         Option(
-            "Remove the sentences that also stand in the training text",
+            "Remove the sentences that also occur in the training text",
             why=(
-                "Short, probable sentences stand in both by chance. Without them the test text is "
+                "Short, probable sentences occur in both by chance. Without them the test text is "
                 "no longer a draw from the language, and the floor no longer applies."
             ),
         ),
@@ -377,7 +443,10 @@ what_top_p_keeps = Predict(
     title="What top-p keeps",
     minutes=4,
     difficulty=2,
-    question="What does this print? Work it out on paper first.",
+    question=(
+        "What does this print? Work it out on paper first: four numbers with at most two digits "
+        "after the point."
+    ),
     code=(
         "import torch\n"
         "from lmcourse.decoding import filter_logits\n"
@@ -407,13 +476,20 @@ what_top_p_keeps = Predict(
 
 
 def _min_p(probs, threshold):
+    # A comparison gives True and False; multiplied, they count as 1 and 0.
+    # What is left must sum to 1 again.
     kept = probs * (probs >= threshold * probs.max())
     return kept / kept.sum()
 
 
 def _absolute_threshold(probs, threshold):
     kept = probs * (probs >= threshold)
-    return kept / kept.sum().clamp(min=1e-9)
+    return kept / kept.sum()
+
+
+def _strict_threshold(probs, threshold):
+    kept = probs * (probs > threshold * probs.max())
+    return kept / kept.sum()
 
 
 def _not_renormalised(probs, threshold):
@@ -440,9 +516,9 @@ min_p = CodeExercise(
     difficulty=2,
     statement=(
         "Top-k keeps a fixed number of tokens, top-p a fixed share of probability. **Min-p** "
-        "keeps every token whose probability is at least `threshold` times that of the most "
-        "probable token. Where the model is sure, few tokens survive; where it is unsure, many "
-        "do. Write it for one distribution."
+        "(Nguyen et al., 2024) keeps every token whose probability is at least `threshold` times "
+        "that of the most probable token. Where the model is sure, few tokens survive; where it "
+        "is unsure, many do. Write it for one distribution."
     ),
     stub='''def min_p(probs, threshold):
     """Keep what is not far less probable than the best token.
@@ -456,9 +532,11 @@ min_p = CodeExercise(
     reference=_min_p,
     make_inputs=lambda generator: (
         (2 * torch.randn(7, generator=generator, dtype=torch.float64)).softmax(dim=-1),
-        0.1 + 0.3 * torch.rand((), generator=generator).item(),
+        0.05 + 0.2 * torch.rand((), generator=generator).item(),
     ),
     hints=(
+        "Try it by hand: probabilities 0.5, 0.3, 0.15 and 0.05 with the threshold 0.5. Which two "
+        "survive, and what are their probabilities then?",
         "What is the smallest probability that survives? It depends on the largest one.",
         "Multiply probs with the comparison probs >= threshold * probs.max(), then divide by "
         "the sum.",
@@ -469,6 +547,11 @@ min_p = CodeExercise(
             _absolute_threshold,
             "You compare with the threshold itself. Min-p compares with the threshold times the "
             "largest probability.",
+        ),
+        Misconception(
+            "strict",
+            _strict_threshold,
+            "You drop a token that stands exactly at the threshold. *At least* is `>=`.",
         ),
         Misconception(
             "not_renormalised",
@@ -489,27 +572,62 @@ min_p = CodeExercise(
         ),
     ),
     edge_cases=(
-        (torch.tensor([0.05, 0.2, 0.05, 0.1, 0.2, 0.1, 0.3], dtype=torch.float64), 0.5),
-        (torch.full((4,), 0.25, dtype=torch.float64), 1.0),
+        (torch.tensor([0.125, 0.0, 0.25, 0.125, 0.5], dtype=torch.float64), 0.5),
+        (torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64), 1.0),
     ),
 )
 
 
 def _find_temperature(before, after):
-    logits, cooled = before.log(), after.log()
-    return ((logits.max() - logits.min()) / (cooled.max() - cooled.min())).item()
+    # log p = logit + constant. A difference of two of them is free of the constant,
+    # and the temperature divides it. The most and the least probable token differ for sure.
+    spread_before = before.log().max() - before.log().min()
+    spread_after = after.log().max() - after.log().min()
+    return (spread_before / spread_after).item()
 
 
 def _inverse_temperature(before, after):
     return 1 / _find_temperature(before, after)
 
 
+def _first_two(before, after):
+    return ((before[0] / before[1]).log() / (after[0] / after[1]).log()).item()
+
+
+def _first_two_in_python(before, after):
+    before, after = before.tolist(), after.tolist()
+    return math.log(before[0] / before[1]) / math.log(after[0] / after[1])
+
+
 def _ratio_of_logs(before, after):
     return (before.log()[0] / after.log()[0]).item()
 
 
+def _ratio_of_logs_at_best(before, after):
+    return (before.max().log() / after.max().log()).item()
+
+
+def _mean_ratio_of_logs(before, after):
+    return (before.log() / after.log()).mean().item()
+
+
+def _ratio_of_mean_logs(before, after):
+    return (before.log().mean() / after.log().mean()).item()
+
+
 def _ratio_of_probs(before, after):
     return (before.max() / after.max()).item()
+
+
+_DIVIDED_LOGS = (
+    "You divide log probabilities{which}. But softmax has added a constant to each of the two "
+    "distributions; only differences between two tokens are free of it."
+)
+
+
+def _at_temperature(logits, temperature):
+    logits = torch.tensor(logits, dtype=torch.float64)
+    return logits.softmax(dim=-1), (logits / temperature).softmax(dim=-1)
 
 
 def _temperature_pair(generator):
@@ -540,6 +658,8 @@ find_temperature = CodeExercise(
     reference=_find_temperature,
     make_inputs=_temperature_pair,
     hints=(
+        "Try it on two tokens with logits 2 and 0 and temperature 2. What are the log "
+        "probabilities before and after, and what do the two pairs have in common with the logits?",
         "Log probabilities are logits up to a constant. What do you take from two of them, so that "
         "the constant drops out?",
         "The difference of two log probabilities is divided by the temperature. So the "
@@ -555,8 +675,34 @@ find_temperature = CodeExercise(
         Misconception(
             "ratio_of_logs",
             _ratio_of_logs,
-            "You divide log probabilities of one token. But softmax has added a constant to each "
-            "of the two distributions; only differences between two tokens are free of it.",
+            _DIVIDED_LOGS.format(which=" of one token"),
+        ),
+        Misconception(
+            "ratio_of_logs_at_best",
+            _ratio_of_logs_at_best,
+            _DIVIDED_LOGS.format(which=" of the most probable token"),
+        ),
+        Misconception(
+            "mean_ratio_of_logs",
+            _mean_ratio_of_logs,
+            _DIVIDED_LOGS.format(which=", token by token, and take the mean"),
+        ),
+        Misconception(
+            "ratio_of_mean_logs",
+            _ratio_of_mean_logs,
+            _DIVIDED_LOGS.format(which=", averaged over the tokens"),
+        ),
+        Misconception(
+            "first_two",
+            _first_two,
+            "You compare tokens 0 and 1. If they happen to be equally probable, both logarithms "
+            "are 0. Choose two tokens that differ: the most and the least probable.",
+        ),
+        Misconception(
+            "first_two_in_python",
+            _first_two_in_python,
+            "You compare tokens 0 and 1. If they happen to be equally probable, you divide 0 by "
+            "0. Choose two tokens that differ: the most and the least probable.",
         ),
         Misconception(
             "ratio_of_probs",
@@ -564,36 +710,81 @@ find_temperature = CodeExercise(
             "You divide probabilities. Temperature divides logits: take logarithms first.",
         ),
     ),
+    edge_cases=(
+        _at_temperature([0.0, 0.0, 1.0], 2.0),
+        _at_temperature([-1.0, 0.5, 2.0, 0.0], 0.5),
+        _at_temperature([1.0, 0.0, -2.0], 1.0),
+    ),
 )
 
 # ------------------------------------------------------------------------- 4. Shannon's bounds
 
 
-def _shares(rank_counts):
+def _shannon_bounds(rank_counts):
+    # Shares, and a 0 after the last one: the last drop counts too.
     total = sum(rank_counts)
-    return [count / total for count in rank_counts] + [0.0]
+    q = [count / total for count in rank_counts] + [0.0]
+    lower, upper = 0.0, 0.0
+    for i, (share, after) in enumerate(zip(q, q[1:], strict=False), start=1):
+        lower += i * (share - after) * math.log2(i)
+        if share > 0:  # 0 * log 0 counts as 0
+            upper -= share * math.log2(share)
+    return lower, upper
 
 
 def _swapped_bounds(rank_counts):
-    lower, upper = shannon_bounds_of(rank_counts)
-    return upper, lower
+    return _shannon_bounds(rank_counts)[::-1]
 
 
 def _bounds_in_nats(rank_counts):
-    lower, upper = shannon_bounds_of(rank_counts)
+    lower, upper = _shannon_bounds(rank_counts)
     return lower * math.log(2), upper * math.log(2)
 
 
+def _drops(rank_counts):
+    """`(rank, share, drop to the next share)` of every rank."""
+    shares = [count / sum(rank_counts) for count in rank_counts]
+    steps = zip(shares, [*shares[1:], 0.0], strict=True)
+    return [
+        (i, share, share - after) for i, (share, after) in enumerate(steps, start=1)
+    ]
+
+
 def _mean_log_rank(rank_counts):
-    shares = _shares(rank_counts)
-    lower = sum(share * math.log2(i) for i, share in enumerate(shares, start=1))
-    return lower, shannon_bounds_of(rank_counts)[1]
+    lower = sum(share * math.log2(i) for i, share, _ in _drops(rank_counts))
+    return lower, _shannon_bounds(rank_counts)[1]
 
 
 def _without_last_step(rank_counts):
-    last = rank_counts[-1] / sum(rank_counts)
-    lower, upper = shannon_bounds_of(rank_counts)
-    return lower - len(rank_counts) * last * math.log2(len(rank_counts)), upper
+    lower = sum(i * drop * math.log2(i) for i, _, drop in _drops(rank_counts)[:-1])
+    return lower, _shannon_bounds(rank_counts)[1]
+
+
+def _index_as_rank(rank_counts):
+    drops = _drops(rank_counts)[1:]
+    lower = sum((i - 1) * drop * math.log2(i - 1) for i, _, drop in drops)
+    return lower, _shannon_bounds(rank_counts)[1]
+
+
+def _without_factor(rank_counts):
+    lower = sum(drop * math.log2(i) for i, _, drop in _drops(rank_counts))
+    return lower, _shannon_bounds(rank_counts)[1]
+
+
+def _counts_not_shares(rank_counts):
+    upper = -sum(count * math.log2(count) for count in rank_counts if count)
+    return _shannon_bounds(rank_counts)[0] * sum(rank_counts), upper
+
+
+def _log_of_zero(rank_counts):
+    upper = -sum(share * math.log2(share) for _, share, _ in _drops(rank_counts))
+    return _shannon_bounds(rank_counts)[0], upper
+
+
+def _rank_zero(rank_counts):
+    drops = _drops(rank_counts)
+    lower = sum((i - 1) * drop * math.log2(i - 1) for i, _, drop in drops)
+    return lower, _shannon_bounds(rank_counts)[1]
 
 
 shannon_bounds = CodeExercise(
@@ -603,11 +794,13 @@ shannon_bounds = CodeExercise(
     difficulty=4,
     statement=(
         "In the guessing game a player notes only *how many guesses* each symbol took. From these "
-        "ranks Shannon (1951) bounds the player's entropy. Let $q_i$ be the share of symbols that "
-        "took $i$ guesses, and $q_{k+1} = 0$ after the last rank $k$:\n\n"
+        "ranks Shannon (1951) bounds $H$, the entropy of the next symbol, given what stands before "
+        "it. Let $q_i$ be the share of symbols that took $i$ guesses, and $q_{k+1} = 0$ after the "
+        "last rank $k$:\n\n"
         "$$\\sum_{i=1}^{k} i \\, (q_i - q_{i+1}) \\log_2 i \\;\\le\\; H \\;\\le\\; "
         "-\\sum_{i=1}^{k} q_i \\log_2 q_i.$$\n\n"
-        "Compute both bounds from the counts."
+        "Compute both bounds from the counts. An example: the counts `[4, 4]` are the shares "
+        "1/2 and 1/2, and both bounds are 1 bit."
     ),
     stub='''def shannon_bounds(rank_counts):
     """Return the lower and the upper bound, in bits per symbol.
@@ -619,13 +812,15 @@ shannon_bounds = CodeExercise(
     """
     ...
 ''',
-    reference=shannon_bounds_of,
+    reference=_shannon_bounds,
     make_inputs=lambda generator: (
         torch.randint(1, 40, (6,), generator=generator)
         .sort(descending=True)
         .values.tolist(),
     ),
     hints=(
+        "Do it by hand for the counts `[3, 1]`. The shares are 3/4 and 1/4, then 0. The drops "
+        "are 1/2 and 1/4. The lower bound is 0.5, the upper one 0.811.",
         "Turn counts into shares first. 0 * log 0 counts as 0. Ranks start at 1, lists at 0.",
         "Append a 0 to the shares, walk over neighbouring pairs with enumerate(..., start=1), and "
         "do not leave out the pair of the last share and that 0.",
@@ -653,6 +848,35 @@ shannon_bounds = CodeExercise(
             "The upper bound is right. In the lower one the last drop is missing: from the last "
             "share to 0.",
         ),
+        Misconception(
+            "index_as_rank",
+            _index_as_rank,
+            "The upper bound is right. In the lower one every rank is one too small: lists start "
+            "at 0, ranks at 1.",
+        ),
+        Misconception(
+            "without_factor",
+            _without_factor,
+            "The upper bound is right. In the lower one the factor i before the drop is missing.",
+        ),
+        Misconception(
+            "counts_not_shares",
+            _counts_not_shares,
+            "You use the counts themselves. The formula is about shares: divide each count by "
+            "their sum first.",
+        ),
+        Misconception(
+            "log_of_zero",
+            _log_of_zero,
+            "It works where every rank occurs. But a share of 0 has no logarithm. Ranks that "
+            "never occur add nothing to the sum: leave them out.",
+        ),
+        Misconception(
+            "rank_zero",
+            _rank_zero,
+            "You take the logarithm of 0. Is the first rank 0 in your loop? Lists start at 0, "
+            "ranks at 1. (If it is a share of 0: it adds nothing, leave it out.)",
+        ),
     ),
     edge_cases=(([12, 0, 0],), ([5, 5, 5, 5],)),
     tolerance=1e-6,
@@ -662,24 +886,30 @@ shannon_bounds = CodeExercise(
 
 
 def _most_probable_sentence(chain):
-    frontier = [(0.0, ["<s>"])]
+    import heapq
+
+    beginnings = [(0.0, ["<s>"])]  # (surprise, words): the heap keeps the least first
     finished = set()
-    while frontier:
-        surprise, words = heapq.heappop(frontier)
-        if words[-1] == "</s>":
+    while True:
+        surprise, words = heapq.heappop(beginnings)
+        last = words[-1]
+        # All others are more surprising already, and going on only adds surprise.
+        if last == "</s>":
             return words[1:-1]
-        if words[-1] in finished:
+        # What can follow depends on `last` only. The first beginning that ends with it
+        # was the least surprising one; later ones can never overtake it.
+        if last in finished:
             continue
-        finished.add(words[-1])
-        for word, prob in chain[words[-1]].items():
-            heapq.heappush(frontier, (surprise - math.log(prob), [*words, word]))
+        finished.add(last)
+        for word, prob in chain[last].items():
+            heapq.heappush(beginnings, (surprise - math.log(prob), [*words, word]))
 
 
 def _greedy_sentence(chain):
     words = ["<s>"]
-    while words[-1] != "</s>" and len(words) < 20:
+    while words[-1] != "</s>" and len(words) < 50:
         words.append(max(chain[words[-1]], key=chain[words[-1]].get))
-    return words[1:-1] if words[-1] == "</s>" else words[1:]
+    return words[1:-1]
 
 
 def _shortest_sentence(chain):
@@ -709,16 +939,18 @@ def _best_mean_sentence(chain):
 
 
 def _forgets_the_end(chain):
-    frontier = [(0.0, ["<s>"])]
-    while frontier:
-        surprise, words = heapq.heappop(frontier)
+    beginnings = [(0.0, ["<s>"])]
+    while True:
+        surprise, words = min(beginnings)
         if "</s>" in chain[words[-1]]:
             return words[1:]
+        beginnings.remove((surprise, words))
         for word, prob in chain[words[-1]].items():
-            heapq.heappush(frontier, (surprise - math.log(prob), [*words, word]))
+            beginnings.append((surprise - math.log(prob), [*words, word]))
 
 
 def _random_chain(generator):
+    """A chain with many circles in which greedy decoding ends all the same."""
     words = ["rain", "wind", "sun", "snow", "fog"]
     chain = {}
     for context in ["<s>", *words]:
@@ -727,7 +959,35 @@ def _random_chain(generator):
             1.5 * torch.randn(len(options), generator=generator, dtype=torch.float64)
         ).softmax(-1)
         chain[context] = dict(zip(options, probs.tolist(), strict=True))
+    if len(_greedy_sentence(chain)) > len(words):
+        return _random_chain(generator)
     return (chain,)
+
+
+def _judge_sentence(arguments, expected, answer):
+    (chain,) = arguments
+    if not isinstance(answer, list | tuple) or not all(
+        isinstance(word, str) for word in answer
+    ):
+        return f"the result is {show(answer)}; a list of words is wanted"
+    if list(answer) == list(expected):
+        return None
+    if {"<s>", "</s>"} & set(answer):
+        return f"the result is {list(answer)}; leave out <s> and </s>"
+    best = _sentence_prob(chain, expected)
+    mine = _sentence_prob(chain, answer)
+    return (
+        f"you return '{' '.join(answer)}' with probability {mine:.3g}; "
+        f"'{' '.join(expected)}' has {best:.3g}"
+    )
+
+
+def _sentence_prob(chain, sentence):
+    words = ["<s>", *sentence, "</s>"]
+    return math.prod(
+        chain.get(before, {}).get(after, 0.0)
+        for before, after in zip(words, words[1:], strict=False)
+    )
 
 
 _GARDEN_PATH = {
@@ -737,22 +997,18 @@ _GARDEN_PATH = {
     "sun": {"wind": 0.7, "</s>": 0.3},
     "snow": {"</s>": 0.8, "wind": 0.2},
 }
-_STEADY_END = {
-    "<s>": {"sun": 0.6, "fog": 0.4},
-    "sun": {"</s>": 0.35, "fog": 0.65},
-    "fog": {"rain": 0.9, "</s>": 0.1},
-    "rain": {"fog": 0.55, "</s>": 0.45},
-}
-_ROUND_AND_ROUND = {
-    "<s>": {"fog": 0.9, "sun": 0.1},
+_LONG_BUT_STEADY = {
+    "<s>": {"fog": 0.6, "sun": 0.4},
     "fog": {"rain": 0.95, "</s>": 0.05},
-    "rain": {"fog": 0.97, "</s>": 0.03},
-    "sun": {"</s>": 0.7, "rain": 0.3},
+    "rain": {"snow": 0.95, "fog": 0.05},
+    "snow": {"</s>": 0.9, "rain": 0.1},
+    "sun": {"</s>": 0.55, "fog": 0.45},
 }
-_LATE_END = {
-    "<s>": {"wind": 0.9, "sun": 0.1},
-    "wind": {"rain": 0.9, "sun": 0.1},
-    "rain": {"wind": 0.9, "</s>": 0.1},
+_NEVER_THE_END = {  # neither <s> nor "wind" can be followed by </s>
+    "<s>": {"wind": 0.8, "sun": 0.2},
+    "wind": {"rain": 0.6, "fog": 0.4},
+    "rain": {"</s>": 0.3, "wind": 0.25, "fog": 0.25, "sun": 0.2},
+    "fog": {"</s>": 0.9, "rain": 0.1},
     "sun": {"</s>": 1.0},
 }
 
@@ -771,9 +1027,10 @@ most_probable_sentence = CodeExercise(
     stub='''def most_probable_sentence(chain):
     """Return the sentence with the highest probability.
 
-    chain: dict[str, dict[str, float]]; chain["<s>"] and chain[word] hold the
-        probabilities of the next word, "</s>" among them. All are above 0.
-        Exactly one sentence is the most probable.
+    chain: dict[str, dict[str, float]]; chain["<s>"] and chain[word] hold each word
+        that can come next and its probability, above 0. "</s>" is among them for
+        some words, not for all; it never follows "<s>". Every word can lead to
+        "</s>" in the end. Exactly one sentence is the most probable.
     Returns a list of words, without "<s>" and "</s>".
     """
     ...
@@ -781,6 +1038,9 @@ most_probable_sentence = CodeExercise(
     reference=_most_probable_sentence,
     make_inputs=_random_chain,
     hints=(
+        'Do this one by hand: `{"<s>": {"we": 0.5, "it": 0.5}, "we": {"</s>": 0.4, "it": 0.6}, '
+        '"it": {"</s>": 1.0}}`. List the beginnings of one word, then extend the best. When can '
+        "you stop and be sure?",
         "A longer beginning is never more probable than a shorter one. So if you always extend "
         "the most probable beginning you know of, what do you know when one of them ends?",
         "Keep beginnings in a heap (heapq) with their surprise. Take the least surprising one out; "
@@ -813,5 +1073,6 @@ most_probable_sentence = CodeExercise(
             "</s> is a token like any other.",
         ),
     ),
-    edge_cases=((_GARDEN_PATH,), (_STEADY_END,), (_ROUND_AND_ROUND,), (_LATE_END,)),
+    edge_cases=((_GARDEN_PATH,), (_LONG_BUT_STEADY,), (_NEVER_THE_END,)),
+    judge=_judge_sentence,
 )
