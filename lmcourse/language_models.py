@@ -41,7 +41,9 @@ class LanguageModel(nn.Module):
         >>> Uniform(5).log_prob(torch.tensor([[0, 3, 1]])).exp()
         tensor([[0.2500, 0.2500]], dtype=torch.float64)
         """
-        log_probs = self(token_ids[:, :-1]).log_softmax(dim=-1)
+        logits = self(token_ids[:, :-1])
+        impossible = logits.isneginf().all(dim=-1, keepdim=True)
+        log_probs = logits.log_softmax(dim=-1).masked_fill(impossible, -torch.inf)
         return log_probs.gather(-1, token_ids[:, 1:, None]).squeeze(-1)
 
 
@@ -153,25 +155,29 @@ def token_log_probs(
     The model is switched to evaluation while it is measured, and back after.
 
     Raises:
-        ValueError: there is no sentence, or one does not run from `<s>` to `</s>`.
+        ValueError: there is no sentence, one does not run from `<s>` to `</s>`, or batch_size is
+            below 1.
 
     >>> token_log_probs(Uniform(5), [[0, 3, 1]])[0].exp()
     tensor([0.2500, 0.2500], dtype=torch.float64)
     """
     check_sentences(sentences, model.vocab_size)
-    was_training = model.training
-    model.eval()
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}; at least 1 sentence at a time")
     log_probs = [None] * len(sentences)
     # Sentences of about the same length go together: little padding.
     by_length = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
-    for start in range(0, len(sentences), batch_size):
-        batch = by_length[start : start + batch_size]
-        token_ids, mask = pad_sentences([sentences[i] for i in batch])
-        for i, row, real in zip(
-            batch, model.log_prob(token_ids), mask[:, 1:], strict=True
-        ):
-            log_probs[i] = row[real]
-    model.train(was_training)
+    was_training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(sentences), batch_size):
+            batch = by_length[start : start + batch_size]
+            token_ids, mask = pad_sentences([sentences[i] for i in batch])
+            rows = zip(batch, model.log_prob(token_ids), mask[:, 1:], strict=True)
+            for i, row, real in rows:
+                log_probs[i] = row[real]
+    finally:
+        model.train(was_training)
     return log_probs
 
 
@@ -213,6 +219,9 @@ def gap(
     The difference is taken token by token. Where both models find the same sentences hard, the
     luck of drawing easy or hard ones drops out of it: the more alike the models, the more.
 
+    Raises:
+        ValueError: both models find the same token impossible, so their difference is undefined.
+
     >>> round(gap(Uniform(9), Uniform(5), [[0, 3, 2, 1]]), 6)  # 3 bits instead of 2
     1.0
     """
@@ -224,7 +233,13 @@ def gap(
             strict=True,
         )
     ]
-    return torch.cat(difference).mean().item() / math.log(2)
+    bits = torch.cat(difference) / math.log(2)
+    if bits.isnan().any():
+        raise ValueError(
+            f"{int(bits.isnan().sum())} of {len(bits)} tokens are impossible for both models; "
+            "their gap is undefined"
+        )
+    return bits.mean().item()
 
 
 def check_token_ids(token_ids: Int[Tensor, "batch time"], vocab_size: int) -> None:
@@ -262,8 +277,9 @@ def check_sentences(sentences: Sequence[Sequence[int]], vocab_size: int) -> None
             raise ValueError(
                 f"sentence {position} {ends}; it must run from 0 (<s>) to 1 (</s>)"
             )
-        if min(sentence[1:-1], default=2) < 2 or max(sentence) >= vocab_size:
+        inside = sentence[1:-1]
+        if inside and not 2 <= min(inside) <= max(inside) < vocab_size:
             raise ValueError(
-                f"sentence {position} has ids {min(sentence[1:])} .. {max(sentence)} inside; "
+                f"sentence {position} has ids {min(inside)} .. {max(inside)} inside; "
                 f"between <s> and </s> they must be 2 .. {vocab_size - 1} (vocab_size={vocab_size})"
             )

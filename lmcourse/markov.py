@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lmcourse.language_models import LanguageModel, check_sentences, check_token_ids
 
-BOS_ID, EOS_ID = 0, 1
+BOS_ID = 0
 
 
 # ------------------------------------------------------------------------------- Markov chain
@@ -49,13 +49,22 @@ def transition_matrix(
 ) -> Float[Tensor, "vocab_size vocab_size"]:
     """P(column | row): every row of counts divided by its sum. A row never seen goes to `<s>`.
 
+    Raises:
+        ValueError: the table is not square, or holds a negative number.
+
     >>> transition_matrix(torch.tensor([[0, 0, 2], [2, 0, 0], [0, 2, 2]]))
     tensor([[0.0000, 0.0000, 1.0000],
             [1.0000, 0.0000, 0.0000],
             [0.0000, 0.5000, 0.5000]], dtype=torch.float64)
     """
-    counts = counts.double()
-    counts[counts.sum(dim=1) == 0, BOS_ID] = 1
+    if counts.dim() != 2 or counts.shape[0] != counts.shape[1]:
+        raise ValueError(
+            f"counts have shape {tuple(counts.shape)}; they must be square"
+        )
+    if (counts < 0).any():
+        raise ValueError(f"the smallest count is {counts.min()}; none may be below 0")
+    counts = counts.to(torch.float64, copy=True)
+    counts[counts.sum(dim=1) == 0, BOS_ID] = 1  # nothing known: begin again
     return counts / counts.sum(dim=1, keepdim=True)
 
 
@@ -65,18 +74,27 @@ def stationary_distribution(
     """The share of time that the chain spends at each token: the `p` with `p @ matrix = p`.
 
     Raises:
-        ValueError: a row does not sum to 1, or there is more than one such `p`.
+        ValueError: the matrix is not square, a row is no distribution, or there is more than
+            one such `p`.
 
     >>> matrix = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 0.5, 0.5]])
     >>> stationary_distribution(matrix)
     tensor([0.2500, 0.2500, 0.5000], dtype=torch.float64)
     """
-    matrix = matrix.double()
     size = len(matrix)
-    for row, total in enumerate(matrix.sum(dim=1).tolist()):
-        if abs(total - 1) > 1e-6:
+    if matrix.shape != (size, size) or size == 0:
+        raise ValueError(
+            f"the matrix has shape {tuple(matrix.shape)}; it must be square"
+        )
+    matrix = matrix.double()
+    for row, probs in enumerate(matrix):
+        if not abs(probs.sum() - 1) <= 1e-6:
             raise ValueError(
-                f"row {row} of the matrix sums to {total:g}; every row must sum to 1"
+                f"row {row} of the matrix sums to {probs.sum():g}; every row must sum to 1"
+            )
+        if probs.min() < 0:
+            raise ValueError(
+                f"row {row} of the matrix holds {probs.min():g}; no number may be below 0"
             )
     equations = matrix.T - torch.eye(size, dtype=torch.float64)
     if torch.linalg.matrix_rank(equations) < size - 1:
@@ -103,6 +121,10 @@ class NGramCounts:
         order: the length of the longest n-grams.
         vocab_size: the number of tokens.
 
+    Raises:
+        ValueError: order is below 1, there is no sentence, or one does not run from `<s>` to
+            `</s>`.
+
     Attributes:
         keys: of the k-grams, at `keys[k]`; a last key, never met, ends each array.
         counts: how often each k-gram occurs. `<s>` alone counts 0: it is never predicted.
@@ -115,18 +137,18 @@ class NGramCounts:
     """
 
     def __init__(self, sentences: Sequence[Sequence[int]], order: int, vocab_size: int):
+        check_order(order)
+        check_sentences(sentences, vocab_size)
         self.order, self.vocab_size = order, vocab_size
         self.keys = [np.zeros(1, np.int64)]
         self.counts, self.prefixes, self.suffixes = [None], [None], [None]
         lengths = np.array([len(sentence) for sentence in sentences])
         tokens = np.fromiter(chain.from_iterable(sentences), np.int64, lengths.sum())
         place = np.arange(len(tokens)) - np.repeat(lengths.cumsum() - lengths, lengths)
-        ends = np.zeros(
-            len(tokens), np.int64
-        )  # the (k - 1)-gram that ends at each token
+        ends = np.zeros(len(tokens), np.int64)  # the (k - 1)-gram that ends there
         for k in range(1, order + 1):
             ends = self._count(k, tokens, np.flatnonzero(place >= k - 1), ends)
-        self.counts[1][: np.searchsorted(self.keys[1], BOS_ID, "right")] = 0
+        self.counts[1][0] = 0  # <s>, the first of the sorted tokens
 
     def _count(
         self, k: int, tokens: np.ndarray, where: np.ndarray, ends: np.ndarray
@@ -154,7 +176,7 @@ class NGramCounts:
         """How often these tokens stand side by side.
 
         Raises:
-            ValueError: they are none, or more than `order`.
+            ValueError: they are none, or more than `order`, or one is no id of the vocabulary.
 
         >>> NGramCounts([[0, 2, 3, 2, 3, 1]], order=2, vocab_size=4).count([2, 3])
         2
@@ -163,6 +185,7 @@ class NGramCounts:
             raise ValueError(
                 f"{len(ngram)} tokens; from 1 to order={self.order} were counted"
             )
+        check_token_ids(torch.tensor([list(ngram)]), self.vocab_size)
         number = np.zeros(1, np.int64)
         for k, token in enumerate(ngram, start=1):
             number = self.find(k, number, np.array([token]))
@@ -198,9 +221,7 @@ class NGramCounts:
         """Sum a value of each k-gram over those with the same prefix: one sum a prefix."""
         n_prefixes = 1 if k == 1 else len(self.counts[k - 1])
         sums = np.bincount(self.prefixes[k], weights=values, minlength=n_prefixes)
-        return sums.astype(
-            np.float64
-        )  # bincount forgets the type where there is no k-gram
+        return sums.astype(np.float64)  # bincount of nothing gives whole numbers
 
     def begins_sentence(self, k: int) -> Bool[np.ndarray, " kgrams"]:
         """Whether each k-gram begins with `<s>`."""
@@ -223,15 +244,39 @@ class NGramCounts:
 # ------------------------------------------------------------------------------ n-gram models
 
 
+def check_vocab_size(vocab_size: int) -> None:
+    """Raise a ValueError unless the vocabulary has room for `<s>` and `</s>`.
+
+    >>> check_vocab_size(1)
+    Traceback (most recent call last):
+    ValueError: vocab_size=1; <s> and </s> alone make 2
+    """
+    if vocab_size < 2:
+        raise ValueError(f"vocab_size={vocab_size}; <s> and </s> alone make 2")
+
+
+def check_order(order: int) -> None:
+    """Raise a ValueError unless an n-gram can have `order` tokens.
+
+    >>> check_order(0)
+    Traceback (most recent call last):
+    ValueError: order=0; an n-gram has at least 1 token
+    """
+    if order < 1:
+        raise ValueError(f"order={order}; an n-gram has at least 1 token")
+
+
 class NGramModel(LanguageModel):
     """P(token | the last `order` - 1 tokens), the base of all models that count.
 
-    All methods of smoothing here have one form. What the counts of a context leave over, its
-    *rest*, goes to the context that is one token shorter, and in the end to all tokens alike:
+    Most methods have one form. What the counts of a context leave over, its *rest*, goes to the
+    context that is one token shorter, and in the end to all tokens alike:
 
         P(token | context) = own(context token) + rest(context) * P(token | shorter context)
 
-    A method says what `own` is for each n-gram and `rest` for each context (`estimate`).
+    A method says what `own` is for each n-gram and `rest` for each context (`estimate`). Two
+    methods put them together in their own way (`lengthen`): `Additive` gives the rest to all
+    tokens alike, `BackOff` only to tokens that were not seen.
     At the beginning of a sentence the context is shorter. A context that never occurred has no
     counts: its rest is 1.
 
@@ -247,10 +292,8 @@ class NGramModel(LanguageModel):
 
     def __init__(self, order: int, vocab_size: int):
         super().__init__()
-        if order < 1:
-            raise ValueError(f"order={order}; an n-gram has at least 1 token")
-        if vocab_size < 2:
-            raise ValueError(f"vocab_size={vocab_size}; <s> and </s> alone make 2")
+        check_order(order)
+        check_vocab_size(vocab_size)
         self.order, self.vocab_size = order, vocab_size
         self.ngrams: NGramCounts | None = None
 
@@ -269,14 +312,28 @@ class NGramModel(LanguageModel):
         Raises:
             ValueError: there is no sentence, or one does not run from `<s>` to `</s>`.
         """
-        check_sentences(sentences, self.vocab_size)
-        self.ngrams = NGramCounts(sentences, self.order, self.vocab_size)
+        return self.fit_counts(NGramCounts(sentences, self.order, self.vocab_size))
+
+    def fit_counts(self, ngrams: NGramCounts) -> "NGramModel":
+        """Take n-grams that are counted already: several models can share them.
+
+        Raises:
+            ValueError: they were counted with another order or vocab_size.
+
+        >>> ngrams = NGramCounts([[0, 2, 1]], order=2, vocab_size=4)
+        >>> KneserNey(order=2, vocab_size=4).fit_counts(ngrams)
+        KneserNey(order=2, vocab_size=4)
+        """
+        if (ngrams.order, ngrams.vocab_size) != (self.order, self.vocab_size):
+            raise ValueError(
+                f"counted with order={ngrams.order}, vocab_size={ngrams.vocab_size}; "
+                f"{self} needs its own"
+            )
+        self.ngrams = ngrams
         self.own, self.rest = [None], [None]
         for k in range(1, self.order + 1):
             own, rest = self.estimate(k)
-            self.own.append(
-                np.append(own, 0.0)
-            )  # number -1: an n-gram that never occurred
+            self.own.append(np.append(own, 0.0))  # the last: what never occurred
             self.rest.append(np.append(rest, self.rest_of_unseen))
         return self
 
@@ -327,16 +384,19 @@ class NGramModel(LanguageModel):
         """
         if len(context) == 0:
             raise ValueError(
-                "the context has 0 tokens; it must hold <s> (id 0) at least"
+                "the context has 0 tokens; it needs 1 at least, as [0] for <s>"
             )
         return self(torch.tensor([list(context)]))[0, -1].exp()
 
-    def _look_up(self, token_ids: Tensor) -> tuple[np.ndarray, list[np.ndarray]]:
-        """The tokens, and for each k the number of the k-gram that ends at each token."""
+    def _check_fitted(self) -> None:
         if self.ngrams is None:
             raise ValueError(
                 f"{self} has counted 0 sentences; call fit(sentences) first"
             )
+
+    def _look_up(self, token_ids: Tensor) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The tokens, and for each k the number of the k-gram that ends at each token."""
+        self._check_fitted()
         check_token_ids(token_ids, self.vocab_size)
         tokens = token_ids.long().numpy()
         ends = [np.zeros_like(tokens)]
@@ -414,10 +474,10 @@ class Additive(NGramModel):
 
 
 class Interpolated(NGramModel):
-    """A mixture of all orders with fixed weights (Jelinek & Mercer, 1980).
+    """A mixture of all orders with fixed weights: the simplest form of Jelinek & Mercer (1980).
 
-    Where a context is shorter or never occurred, the weights of the orders that are left keep
-    their proportions.
+    (They let the weights depend on how often the context was seen.) Where a context is shorter
+    or never occurred, the weights of the orders that are left keep their proportions.
 
     Args:
         order: the length of the longest n-grams.
@@ -440,7 +500,7 @@ class Interpolated(NGramModel):
                 f"{len(lambdas)} lambdas for order={order}; it takes order + 1 = {order + 1}: "
                 "of the uniform distribution, then of each order from 1"
             )
-        if abs(sum(lambdas) - 1) > 1e-9:
+        if not abs(sum(lambdas) - 1) <= 1e-9:
             raise ValueError(
                 f"lambdas={tuple(lambdas)} sum to {sum(lambdas):g}; they must sum to 1"
             )
@@ -454,9 +514,7 @@ class Interpolated(NGramModel):
         self, k: int
     ) -> tuple[Float[np.ndarray, " kgrams"], Float[np.ndarray, " contexts"]]:
         counts = self.ngrams.counts[k]
-        share = self.lambdas[k] / sum(
-            self.lambdas[: k + 1]
-        )  # of order k among the orders to k
+        share = self.lambdas[k] / sum(self.lambdas[: k + 1])  # among the orders to k
         total = self.ngrams.sum_by_prefix(k, counts)
         own = share * counts / total[self.ngrams.prefixes[k]]
         return own, np.where(total > 0, 1 - share, 1.0)
@@ -474,13 +532,31 @@ class KneserNey(NGramModel):
     tensor(1., dtype=torch.float64)
     """
 
+    def counts_of_counts(self, k: int) -> Int[np.ndarray, " 5"]:
+        """How many k-grams count 0, 1, 2, 3 and 4; below `order`, continuation counts.
+
+        Raises:
+            ValueError: the model is not fitted, or k is outside 1 .. order.
+
+        >>> KneserNey(1, vocab_size=4).fit([[0, 2, 2, 3, 1]]).counts_of_counts(1).tolist()
+        [1, 2, 1, 0, 0]
+        """
+        self._check_fitted()
+        if not 1 <= k <= self.order:
+            raise ValueError(f"k={k}; from 1 to order={self.order} were counted")
+        counts = self.ngrams.continuation_counts(k)
+        return np.bincount(counts[counts <= 4], minlength=5)
+
     def discounts(self, k: int) -> tuple[float, float, float]:
         """What is taken off a k-gram that counts 1, 2, and 3 or more: here always the same.
 
         With n1 and n2 the numbers of k-grams that count 1 and 2, it is n1 / (n1 + 2 n2).
         Where one of them is 0 that says nothing: then it is 0.5.
+
+        Raises:
+            ValueError: the model is not fitted, or k is outside 1 .. order.
         """
-        _, n1, n2, _, _ = counts_of_counts(self.ngrams.continuation_counts(k))
+        _, n1, n2, _, _ = self.counts_of_counts(k)
         discount = n1 / (n1 + 2 * n2) if n1 * n2 > 0 else 0.5
         return discount, discount, discount
 
@@ -510,34 +586,24 @@ class ModifiedKneserNey(KneserNey):
         """What is taken off a k-gram that counts 1, 2, and 3 or more.
 
         With n_c the number of k-grams that count c, and Y = n1 / (n1 + 2 n2), a count c loses
-        c - (c + 1) Y n_(c+1) / n_c. Where some n_c is 0, or a discount falls outside 0 .. c,
+        c - (c + 1) Y n_(c+1) / n_c. Where n_1, n_2 or n_3 is 0, or a discount falls below 0,
         these numbers mean nothing: then the three are 0.5, 1 and 1.5, KenLM's fall-back.
         """
-        n = counts_of_counts(self.ngrams.continuation_counts(k))
+        n = self.counts_of_counts(k)
         if n[1:4].min() == 0:
             return 0.5, 1.0, 1.5
         y = n[1] / (n[1] + 2 * n[2])
         discounts = tuple(float(c - (c + 1) * y * n[c + 1] / n[c]) for c in (1, 2, 3))
-        if any(not 0 <= d <= c for c, d in zip((1, 2, 3), discounts, strict=True)):
-            return 0.5, 1.0, 1.5
-        return discounts
-
-
-def counts_of_counts(counts: Int[np.ndarray, " kgrams"]) -> Int[np.ndarray, " 5"]:
-    """How many n-grams count 0, 1, 2, 3 and 4.
-
-    >>> counts_of_counts(np.array([1, 1, 2, 7])).tolist()
-    [0, 2, 1, 0, 0]
-    """
-    return np.bincount(counts[counts <= 4], minlength=5)
+        return discounts if min(discounts) >= 0 else (0.5, 1.0, 1.5)
 
 
 class BackOff(NGramModel):
     """Use the longest context that has seen the token; only for the others go to a shorter one.
 
-    Absolute discounting, backed off in the way of Katz (1987): `discount` is taken off every
-    count, and shared among the tokens that never followed the context, in proportion to their
-    probability after the shorter context. Where every token has followed, nothing is taken.
+    Absolute discounting (Ney, Essen & Kneser, 1994), backed off as in Katz (1987): `discount`
+    is taken off every count, and shared among the tokens that never followed the context, in
+    proportion to their probability after the shorter context. Where every token has followed,
+    nothing is taken.
 
     Raises:
         ValueError: the discount is not between 0 and 1.
@@ -561,16 +627,12 @@ class BackOff(NGramModel):
         full = self.ngrams.sum_by_prefix(k, counts > 0) == self.vocab_size - 1
         discount = np.where(full[prefix], 0, np.minimum(self.discount, counts))
         own = (counts - discount) / total[prefix]
-        shorter = (
-            self.own[k - 1][self.ngrams.suffixes[k]]
-            if k > 1
-            else 1 / (self.vocab_size - 1)
-        )
+        shorter = 1 / (self.vocab_size - 1)
+        if k > 1:
+            shorter = self.own[k - 1][self.ngrams.suffixes[k]]
         unseen = 1 - self.ngrams.sum_by_prefix(k, np.where(counts > 0, shorter, 0))
         taken = self.ngrams.sum_by_prefix(k, discount)
-        left = np.maximum(
-            total * unseen, np.finfo(np.float64).tiny
-        )  # never divide by 0
+        left = np.maximum(total * unseen, np.finfo(np.float64).tiny)  # not 0: we divide
         return own, np.where(total > 0, taken / left, 1.0)
 
     def lengthen(
@@ -592,6 +654,9 @@ class SoftmaxBigram(LanguageModel):
     The input is one-hot, so the layer picks one row of its weights: the logits of what follows.
     They start at 0, where every token is equally likely.
 
+    Raises:
+        ValueError: vocab_size is below 2.
+
     >>> model = SoftmaxBigram(vocab_size=4)
     >>> model(torch.tensor([[0, 2]])).softmax(dim=-1)[0, -1]
     tensor([0.2500, 0.2500, 0.2500, 0.2500], dtype=torch.float64, grad_fn=<SelectBackward0>)
@@ -599,6 +664,7 @@ class SoftmaxBigram(LanguageModel):
 
     def __init__(self, vocab_size: int):
         super().__init__()
+        check_vocab_size(vocab_size)
         self.vocab_size = vocab_size
         self.linear = nn.Linear(vocab_size, vocab_size, bias=False, dtype=torch.float64)
         nn.init.zeros_(self.linear.weight)

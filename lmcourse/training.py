@@ -56,8 +56,8 @@ def train(
         The loss before each step, in bits per token.
 
     Raises:
-        ValueError: there is no sentence, one does not run from `<s>` to `</s>`, or steps, lr or
-            batch_size is not above 0.
+        ValueError: there is no sentence, one does not run from `<s>` to `</s>`, steps, lr or
+            batch_size is no number above 0, or the model has nothing to train.
 
     >>> from lmcourse.markov import SoftmaxBigram
     >>> losses = train(SoftmaxBigram(vocab_size=4), [[0, 2, 1], [0, 3, 1]], steps=50, lr=0.5)
@@ -66,8 +66,12 @@ def train(
     """
     check_sentences(sentences, model.vocab_size)
     for name, value in {"steps": steps, "lr": lr, "batch_size": batch_size}.items():
-        if value is not None and not value > 0:
-            raise ValueError(f"{name}={value}; it must be above 0")
+        if value is not None and not 0 < value < math.inf:
+            raise ValueError(f"{name}={value}; it must be above 0, and finite")
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ValueError(
+            f"{model} has 0 parameters to train; a counted model needs fit"
+        )
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
     model.train()

@@ -170,3 +170,8 @@ def test_the_textbook_grammar_has_ten_lr1_states():
     # Aho, Lam, Sethi and Ullman, Compilers, example 4.54: S -> C C, C -> c C | d
     grammar = Grammar({"S": {"C C": 1.0}, "C": {"c C": 0.4, "d": 0.6}}, start="S")
     assert lr1_table(grammar) == (10, ())
+
+
+def test_the_same_rule_twice_is_refused():
+    with pytest.raises(ValueError, match="S has the same right-hand side twice"):
+        Grammar({"S": {"a b": 0.5, "a  b": 0.5}}, start="S")

@@ -146,8 +146,8 @@ def test_gap_is_steadier_than_the_cross_entropy():
         ([[]], r"sentence 0 is \[\]"),
         ([[0, 2, 1], [2, 1]], "sentence 1 begins with 2 and ends with 1"),
         ([[0, 2]], "begins with 0 and ends with 2"),
-        ([[0, 2, 6, 1]], r"ids 1 \.\. 6 inside.*2 \.\. 5"),
-        ([[0, -3, 1]], r"ids -3 \.\. 1 inside"),
+        ([[0, 2, 6, 1]], r"ids 2 \.\. 6 inside.*2 \.\. 5"),
+        ([[0, -3, 1]], r"ids -3 \.\. -3 inside"),
         ([[0, 2, 1, 3, 1]], "between <s> and </s>"),
     ],
 )
@@ -175,3 +175,40 @@ def test_bad_models_and_tokens_are_refused():
         Unigram.fit(SENTENCES, 6)(torch.tensor([[-1, 2]]))
     with pytest.raises(ValueError, match="0 sentences"):
         pad_sentences([])
+
+
+class OnlyTwo(LanguageModel):
+    """After <s> only token 2 can come, and after everything else nothing can."""
+
+    vocab_size = 4
+
+    def forward(self, token_ids):
+        logits = torch.full((*token_ids.shape, 4), -torch.inf)
+        logits[..., 2] = torch.where(token_ids == 0, 0.0, -torch.inf)
+        return logits
+
+
+def test_after_the_impossible_everything_is_impossible_not_nan():
+    log_probs = OnlyTwo().log_prob(torch.tensor([[0, 2, 3, 1]]))
+    assert log_probs.tolist() == [[0.0, -math.inf, -math.inf]]
+    with pytest.raises(ValueError, match="2 of 3 tokens are impossible for both"):
+        gap(OnlyTwo(), OnlyTwo(), [[0, 2, 3, 1]])
+
+
+class Failing(LanguageModel):
+    vocab_size = 4
+
+    def forward(self, token_ids):
+        raise RuntimeError("no answer")
+
+
+def test_a_failure_gives_the_training_mode_back():
+    model = Failing().train()
+    with pytest.raises(RuntimeError):
+        token_log_probs(model, [[0, 2, 1]])
+    assert model.training
+
+
+def test_a_batch_has_at_least_one_sentence():
+    with pytest.raises(ValueError, match="batch_size=-1"):
+        token_log_probs(Uniform(4), [[0, 2, 1]], batch_size=-1)

@@ -15,6 +15,14 @@ from nltk.util import everygrams
 
 from lmcourse.data.rabbits import RABBITS
 from lmcourse.decoding import generate
+from lmcourse.experiments import results
+from lmcourse.experiments.markov import (
+    ALPHAS,
+    DISCOUNTS,
+    best_on_dev,
+    counted_probs,
+    estimated_lambdas,
+)
 from lmcourse.language_models import Unigram, cross_entropy, token_log_probs
 from lmcourse.markov import (
     Additive,
@@ -179,6 +187,23 @@ def test_a_row_that_does_not_sum_to_one_is_refused():
         stationary_distribution(torch.tensor([[0.5, 0.5], [0.5, 0.4]]))
 
 
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        ([[2.0, -1.0], [0.5, 0.5]], r"row 0 .* holds -1; no number may be below 0"),
+        ([[math.nan, 1.0], [0.5, 0.5]], "row 0 .* sums to nan"),
+    ],
+)
+def test_what_is_no_matrix_of_probabilities_is_refused(matrix, message):
+    with pytest.raises(ValueError, match=message):
+        stationary_distribution(torch.tensor(matrix))
+
+
+def test_a_negative_count_is_refused():
+    with pytest.raises(ValueError, match="smallest count is -2; none may be below 0"):
+        transition_matrix(torch.tensor([[1, -2], [0, 1]]))
+
+
 # ------------------------------------------------------------------------------------ counting
 
 
@@ -200,6 +225,37 @@ def test_ngram_counts_equal_a_plain_loop(kenlm_corpus):
 def test_counting_too_few_or_too_many_tokens_is_refused(ngram):
     with pytest.raises(ValueError, match=rf"{len(ngram)} tokens; from 1 to order=3"):
         NGramCounts([[0, 2, 3, 1]], order=3, vocab_size=5).count(ngram)
+
+
+@pytest.mark.parametrize("ngram", [[1, 7], [3, -1]])
+def test_counting_what_is_no_token_is_refused(ngram):
+    with pytest.raises(ValueError, match=r"token id .* is outside 0 \.\. 3"):
+        NGramCounts([[0, 2, 3, 1]], order=2, vocab_size=4).count(ngram)
+
+
+@pytest.mark.parametrize(
+    ("sentences", "order", "message"),
+    [
+        ([], 2, "0 sentences"),
+        ([[0, 9, 1]], 2, r"must be 2 \.\. 3"),
+        ([[0, 2, 1]], 0, "order=0"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(sentences, order, message):
+    with pytest.raises(ValueError, match=message):
+        NGramCounts(sentences, order, vocab_size=4)
+
+
+def test_models_can_share_their_counts(rabbits):
+    tokenizer, sentences = rabbits
+    ngrams = NGramCounts(sentences, 3, len(tokenizer))
+    for shared, alone in zip(
+        smoothed(3, len(tokenizer)), smoothed(3, len(tokenizer)), strict=True
+    ):
+        probs = shared.fit_counts(ngrams).next_token_probs([0, 2])
+        assert torch.equal(probs, alone.fit(sentences).next_token_probs([0, 2]))
+    with pytest.raises(ValueError, match="counted with order=3, vocab_size=8"):
+        KneserNey(2, len(tokenizer)).fit_counts(ngrams)
 
 
 def test_find_says_minus_one_for_what_never_occurred():
@@ -488,6 +544,14 @@ def test_discounts_by_hand_and_their_fall_back(how_often, expected):
     )
 
 
+def test_discounts_of_what_was_not_counted_are_refused():
+    with pytest.raises(ValueError, match="has counted 0 sentences"):
+        KneserNey(2, 5).discounts(2)
+    for k in (0, 3):
+        with pytest.raises(ValueError, match=rf"k={k}; from 1 to order=2"):
+            ModifiedKneserNey(2, 5).fit([[0, 2, 1]]).discounts(k)
+
+
 def test_a_vocabulary_word_never_trained_on_still_has_a_chance(rabbits):
     tokenizer, sentences = rabbits
     for model in smoothed(2, len(tokenizer) + 3):
@@ -541,6 +605,49 @@ def test_the_trained_table_equals_the_counted_one_on_a_larger_text(kenlm_corpus)
     )
 
 
+# --------------------------------------------------------------------- how rivals are chosen
+
+
+def test_estimated_lambdas_are_the_best_for_the_model_as_it_is(kenlm_corpus):
+    """They describe the mixture token by token, and moving any of them makes dev less likely."""
+    tokenizer, sentences, dev = kenlm_corpus
+    vocab_size, train_sentences, dev = len(tokenizer), sentences[:600], dev[:200]
+    probs, known = counted_probs((1, 2, 3), vocab_size, train_sentences, dev)
+    assert not known[3].all() and known[3].any()
+    lambdas = estimated_lambdas(probs, known)
+
+    def bits(weights):
+        model = Interpolated(3, vocab_size, weights).fit(train_sentences)
+        return cross_entropy(model, dev)
+
+    weights = np.array(lambdas)[:, None] * known
+    mixed = (weights * probs).sum(axis=0) / weights.sum(axis=0)
+    best = bits(lambdas)
+    assert best == pytest.approx(-np.log2(mixed).mean(), abs=1e-12)
+    for k, step in itertools.product(range(4), (0.7, 1.4)):
+        moved = np.array(lambdas)
+        moved[k] *= step
+        assert bits((moved / moved.sum()).tolist()) > best - 1e-9
+
+
+def test_best_on_dev_takes_the_fewest_bits(rabbits):
+    tokenizer, sentences = rabbits
+    models = [
+        Additive(2, len(tokenizer), alpha).fit(sentences) for alpha in (9, 0.1, 1)
+    ]
+    assert best_on_dev(models, sentences) is models[1]
+
+
+def test_no_chosen_number_of_the_best_order_is_at_the_edge_of_its_grid():
+    run = results("markov.order_and_smoothing")
+    for row in run.rows:
+        settings = dict(zip(row["orders"], row["settings"], strict=True))
+        alpha = settings[row["chosen"]["add alpha"]["order"]]["alpha"]
+        discount = settings[row["chosen"]["back-off"]["order"]]["discount"]
+        assert min(ALPHAS) < alpha < max(ALPHAS)
+        assert min(DISCOUNTS) < discount < max(DISCOUNTS)
+
+
 # ------------------------------------------------------------------------------------- bad input
 
 
@@ -559,6 +666,8 @@ def test_the_trained_table_equals_the_counted_one_on_a_larger_text(kenlm_corpus)
             r"sum to 0\.9; they must sum to 1",
         ),
         (lambda: Interpolated(2, 5, (0.5, -0.5, 1.0)), "all must be >= 0"),
+        (lambda: Interpolated(1, 5, (math.nan, 0.5)), "sum to nan"),
+        (lambda: SoftmaxBigram(1), "vocab_size=1"),
         (lambda: Interpolated(2, 5, (0.0, 0.5, 0.5)), "the first above 0"),
         (lambda: BackOff(2, 5, discount=0), "discount=0; .*above 0 and below 1"),
         (lambda: BackOff(2, 5, discount=1.0), "discount=1.0"),

@@ -1,5 +1,7 @@
 """Training: named streams of chance, and a loop that learns what counting finds."""
 
+import math
+
 import pytest
 import torch
 
@@ -74,6 +76,7 @@ def test_set_threads_sets_the_threads():
     [
         ({"steps": 0}, "steps=0; it must be above 0"),
         ({"lr": -0.1}, "lr=-0.1; it must be above 0"),
+        ({"lr": math.inf}, "lr=inf; it must be above 0, and finite"),
         ({"batch_size": 0}, "batch_size=0; it must be above 0"),
         ({"sentences": []}, "0 sentences"),
         ({"sentences": [[0, 2, 3]]}, "must run from 0"),
@@ -83,3 +86,8 @@ def test_bad_settings_are_refused(settings, message):
     settings = {"sentences": SENTENCES, "steps": 3, "lr": 0.1} | settings
     with pytest.raises(ValueError, match=message):
         train(SoftmaxBigram(8), **settings)
+
+
+def test_a_counted_model_is_not_trained():
+    with pytest.raises(ValueError, match="0 parameters to train"):
+        train(MaximumLikelihood(2, 8).fit(SENTENCES), SENTENCES, steps=3, lr=0.1)

@@ -223,6 +223,10 @@ class Grammar:
                     raise ValueError(
                         f"{left} -> {' '.join(right)} has probability {prob}, not > 0"
                     )
+            if len({right for right, _ in rights}) < len(rights):
+                raise ValueError(
+                    f"{left} has the same right-hand side twice: add the probabilities up"
+                )
             total = math.fsum(prob for _, prob in rights)
             if not math.isclose(total, 1, abs_tol=1e-9):
                 raise ValueError(

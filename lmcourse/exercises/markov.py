@@ -66,9 +66,9 @@ rabbits_perplexity = Number(
     minutes=8,
     difficulty=2,
     question=(
-        "With paper only: what is the perplexity of the bigram model of the rabbits on its own "
-        "three sentences? `</s>` counts as a token. (Most steps of a walk are certain. How many "
-        "are not, and what do they cost?)"
+        "With paper and a calculator: what is the perplexity of the bigram model of the rabbits "
+        "on its own three sentences? `</s>` counts as a token. (Most steps of a walk are certain. "
+        "How many are not, and what do they cost?)"
     ),
     answer=_rabbits_perplexity(),
     tolerance=0.01,
@@ -85,7 +85,7 @@ rabbits_perplexity = Number(
         WrongAnswer((729 / 4) ** (1 / 16), "The 16th root: `<s>` is never predicted."),
         WrongAnswer(
             (729 / 4) ** (1 / 3),
-            "That is the perplexity of a sentence. It is asked for a token: there are 13.",
+            "That is the perplexity per sentence. Asked for is the one per token: there are 13.",
         ),
         WrongAnswer(
             math.log2(729 / 4) / 13,
@@ -135,7 +135,8 @@ how_many_numbers = Number(
     question=(
         "A vocabulary has 100 tokens, all of which can stand anywhere in a context, and all of "
         "which can be predicted. How many probabilities does a trigram model have to choose "
-        "freely? (The last number of a row is not free: the row sums to one.)"
+        "freely? (The last number of a row is not free: the row sums to one.) Write the number "
+        "without commas."
     ),
     answer=100 * 100 * 99,
     tolerance=0.5,
@@ -151,7 +152,7 @@ how_many_numbers = Number(
         ),
         WrongAnswer(
             100**3 - 1,
-            "Each *row* sums to one, so one number a row is lost, not one in all.",
+            "Each *row* sums to one, so one number per row is lost, not one in all.",
         ),
         WrongAnswer(
             3 * 99,
@@ -182,7 +183,7 @@ which_fits = Choice(
         Option(
             "*Aires*",
             why=(
-                "It is the more frequent one, and additive smoothing or interpolation would take "
+                "It is the more frequent one, and interpolation or back-off would take "
                 "it. Kneser-Ney counts the different words before, and there is only one."
             ),
         ),
@@ -231,7 +232,7 @@ add_a_lot = Predict(
     difficulty=2,
     question="What does this print?",
     code=(
-        "counts = [3, 1, 0, 0]\n"
+        "counts = [4, 2, 0, 0]\n"
         "for alpha in (0, 1, 1_000_000):\n"
         "    total = sum(count + alpha for count in counts)\n"
         "    print([round((count + alpha) / total, 2) for count in counts])"
@@ -242,11 +243,11 @@ add_a_lot = Predict(
     ),
     wrong=(
         WrongAnswer(
-            "[0.75, 0.25, 0.0, 0.0]\n[0.8, 0.4, 0.2, 0.2]\n[0.25, 0.25, 0.25, 0.25]",
+            "[0.67, 0.33, 0.0, 0.0]\n[0.71, 0.43, 0.14, 0.14]\n[0.25, 0.25, 0.25, 0.25]",
             "The second line sums to more than one: the total grows by alpha for *every* token.",
         ),
         WrongAnswer(
-            "[0.75, 0.25, 0.0, 0.0]\n[0.5, 0.25, 0.12, 0.12]\n[0.75, 0.25, 0.0, 0.0]",
+            "[0.67, 0.33, 0.0, 0.0]\n[0.5, 0.3, 0.1, 0.1]\n[0.67, 0.33, 0.0, 0.0]",
             "A huge alpha drowns the counts. The last line is the uniform distribution.",
         ),
     ),
@@ -263,10 +264,26 @@ def _counts(generator, n_tokens=5):
 
 
 def _mend_rows(counts):
-    n_tokens = counts.shape[1]
+    counts = counts.double()
     totals = counts.sum(dim=1, keepdim=True)
-    uniform = torch.full_like(counts, 1 / n_tokens)
-    return torch.where(totals > 0, counts / totals.clamp(min=1), uniform)
+    shares = counts / torch.where(totals > 0, totals, 1)
+    return torch.where(totals > 0, shares, 1 / counts.shape[1])
+
+
+def _only_the_empty_row(counts):
+    uniform = torch.full_like(counts, 1 / counts.shape[1])
+    empty = counts.sum(dim=1, keepdim=True) == 0
+    return torch.where(empty, uniform, counts / counts.sum(dim=1))
+
+
+def _only_the_empty_row_clamped(counts):
+    uniform = torch.full_like(counts, 1 / counts.shape[1])
+    empty = counts.sum(dim=1, keepdim=True) == 0
+    return torch.where(empty, uniform, counts / counts.sum(dim=1).clamp(min=1))
+
+
+def _nan_to_num_columns(counts):
+    return (counts / counts.sum(dim=1)).nan_to_num()
 
 
 def _rows_by_column_totals(counts):
@@ -311,7 +328,7 @@ def mend_rows(counts):
 ```
 
 Mend it. Row `u` holds the probabilities of the tokens after `u`. Where nothing ever followed `u`,
-the row shall be uniform: every token gets the same probability.""",
+the row should be uniform: every token gets the same probability.""",
     stub='''def mend_rows(counts):
     """Turn counts into probabilities.
 
@@ -326,8 +343,8 @@ the row shall be uniform: every token gets the same probability.""",
     hints=(
         "Print the sums of the rows. Then look up what `keepdim=True` does: dividing a matrix by "
         "a vector lines the vector up with the *columns*.",
-        "0/0 is `nan`. `torch.where(totals > 0, shares, uniform)` picks row by row; divide by "
-        "`totals.clamp(min=1)` so that no 0/0 arises.",
+        "0/0 is `nan`. `torch.where(totals > 0, shares, 1 / n_tokens)` picks row by row; divide "
+        "by `torch.where(totals > 0, totals, 1)`, so that no 0/0 arises.",
     ),
     misconceptions=(
         Misconception(
@@ -355,7 +372,25 @@ the row shall be uniform: every token gets the same probability.""",
         Misconception(
             "zeros_in_empty_rows",
             _empty_rows_zero,
-            "The rows with counts are right. The empty row sums to 0; it shall be uniform.",
+            "The rows with counts are right. The empty row sums to 0; it should be uniform.",
+        ),
+        Misconception(
+            "one_of_two",
+            _only_the_empty_row,
+            "One mistake is mended, the empty row. The other is still there: what do you "
+            "divide by?",
+        ),
+        Misconception(
+            "one_of_two_clamped",
+            _only_the_empty_row_clamped,
+            "The empty row is mended. The other mistake is still there: you divide each *column* "
+            "by a total of a row.",
+        ),
+        Misconception(
+            "nan_to_num",
+            _nan_to_num_columns,
+            "`nan_to_num` hides nan and infinity, it does not mend them. Both mistakes are still "
+            "there: print the sums of your rows.",
         ),
         Misconception(
             "softmax",
@@ -409,17 +444,28 @@ unseen_share = CodeExercise(
     title="Predict the unseen from the seen",
     minutes=10,
     difficulty=1,
-    statement="""How many n-grams of a text that you have not read will be new to you? Good and
-Turing found a way to know it beforehand, from the training text alone. An n-gram that occurs
-*exactly once* was new when you met it. So the share of the n-grams that were met once, among all
-places of the text, says how often something new comes.
+    statement="""How many n-grams of a new text will you never have seen? Good and Turing found a
+way to know it beforehand, from the training text alone. Take one place out of the training text.
+Its n-gram is now unseen *exactly if it occurred once*. So the number of n-grams that occur exactly
+once, divided by the number of all places, says how often something unseen comes.
 
-Write this estimate. When it is correct, compare it with the share of unseen n-grams that the
-chapter measured.""",
+Write this estimate. Then try it on the teaching language. These lines cut the training text of
+the chapter into n-grams:
+
+```python
+ngrams = [
+    tuple(sentence[start : start + order])
+    for sentence in train_text
+    for start in range(len(sentence) - order + 1)
+]
+```
+
+For orders 4, 5 and 6 you should find the shares of the table in "Where it fails", and beside them
+what was really never seen in the test text.""",
     stub='''def unseen_share(ngrams):
     """Estimate how probable it is that the next n-gram was never seen.
 
-    ngrams: list of tuples: the n-grams of a text, in order, repetitions and all.
+    ngrams: list of tuples: the n-grams of a text in order, with repetitions.
     Returns a float: how many n-grams occur exactly once / how many places there are.
     """
     ...
@@ -503,6 +549,18 @@ def _wb_vocab(counts, lower):
     return (counts + len(counts) * lower) / (counts.sum() + len(counts))
 
 
+def _wb_values(counts, lower):
+    n_values = len(set(counts.tolist()))
+    return (counts + n_values * lower) / (counts.sum() + n_values)
+
+
+def _wb_once(counts, lower):
+    n_once = (counts == 1).sum()
+    if counts.sum() == 0:
+        return lower
+    return (counts + n_once * lower) / (counts.sum() + n_once)
+
+
 def _wb_uniform(counts, lower):
     n_kinds = (counts > 0).sum()
     uniform = torch.full_like(lower, 1 / len(lower))
@@ -554,20 +612,32 @@ nothing ever followed leaves everything to the lower order. Write it for one row
             "the number of different tokens that followed this one.",
         ),
         Misconception(
+            "different_counts",
+            _wb_values,
+            "You counted the different *numbers* in `counts`. T is the number of tokens that "
+            "followed at all: those with a count above 0.",
+        ),
+        Misconception(
+            "seen_once",
+            _wb_once,
+            "You took the tokens that followed exactly once. T counts every token that followed, "
+            "however often.",
+        ),
+        Misconception(
             "not_normalised",
             _wb_not_normalised,
-            "Your row sums to more than one: the T extra counts belong into the denominator too.",
+            "Your row sums to more than one: the T extra counts belong in the denominator too.",
         ),
         Misconception(
             "only_the_unseen",
             _wb_only_unseen,
-            "You share the T extra counts among the unseen tokens only. That is back-off; asked "
-            "is interpolation, where every token gets its part of the lower order.",
+            "You share the T extra counts among the unseen tokens only. That is back-off. "
+            "Here it is interpolation, where every token gets its part of the lower order.",
         ),
         Misconception(
             "forgets_lower",
             _wb_uniform,
-            "You share the extra counts evenly. They shall go where the lower order expects them.",
+            "You share the extra counts evenly. They should go where the lower order expects them.",
         ),
     ),
     edge_cases=(
@@ -579,10 +649,22 @@ nothing ever followed leaves everything to the lower order. Write it for one row
 
 
 def _dev_probs(generator):
-    high = torch.rand(30, generator=generator, dtype=torch.float64)
-    high[::3] = 0  # n-grams that were never seen
-    low = 0.05 + 0.3 * torch.rand(30, generator=generator, dtype=torch.float64)
-    return high, low, [0.1, 0.3, 0.5, 0.7, 0.9, 1.0]
+    zeros, strong_low, with_one = torch.randint(
+        0, 2, (3,), generator=generator
+    ).tolist()
+    high = 0.02 + 0.9 * torch.rand(30, generator=generator, dtype=torch.float64)
+    if zeros:
+        high[::3] = 0  # n-grams that were never seen
+    low = 0.3 * torch.rand(30, generator=generator, dtype=torch.float64)
+    low = low + (0.4 if strong_low else 0.02)
+    return high, low, [0.1, 0.3, 0.5, 0.7, 0.9] + [1.0] * with_one
+
+
+def _long_dev_probs(n_tokens):
+    places = torch.arange(n_tokens)
+    high = torch.where(places % 3 == 0, 0.0, 0.3 + 0.1 * (places % 2)).double()
+    low = (0.05 + 0.1 * (places % 4)).double()
+    return high, low, [0.1, 0.3, 0.5, 0.7, 0.9]
 
 
 def _log_likelihoods(high, low, grid):
@@ -594,6 +676,22 @@ def _best_weight(high, low, grid):
         return (weight * high + (1 - weight) * low).log().sum()
 
     return max(grid, key=log_likelihood)
+
+
+def _bw_product(high, low, grid):
+    def likelihood(weight):
+        return (weight * high + (1 - weight) * low).prod()
+
+    return max(grid, key=likelihood)
+
+
+def _bw_product_from_zero(high, low, grid):
+    best, best_weight = 0.0, None
+    for weight in grid:
+        likelihood = float((weight * high + (1 - weight) * low).prod())
+        if likelihood > best:
+            best, best_weight = likelihood, weight
+    return best_weight
 
 
 def _bw_mean_prob(high, low, grid):
@@ -616,9 +714,7 @@ def _bw_index(high, low, grid):
 
 
 def _bw_worst(high, low, grid):
-    return min(
-        grid[:-1], key=lambda weight: (weight * high + (1 - weight) * low).log().sum()
-    )
+    return grid[int(torch.stack(_log_likelihoods(high, low, grid)).argmin())]
 
 
 best_weight = CodeExercise(
@@ -651,6 +747,18 @@ and find the $\\lambda$ of a grid under which the *text* is most probable.""",
     ),
     misconceptions=(
         Misconception(
+            "product",
+            _bw_product,
+            "Right for a short text. For a long one the product underflows to 0 for every weight, "
+            "and the first one wins. Add logarithms instead.",
+        ),
+        Misconception(
+            "product_from_zero",
+            _bw_product_from_zero,
+            "Right for a short text. For a long one the product underflows to 0, no weight beats "
+            "0, and nothing is returned. Add logarithms instead.",
+        ),
+        Misconception(
             "mean_of_probabilities",
             _bw_mean_prob,
             "You maximise the mean of the probabilities. That ignores disasters: one token with "
@@ -664,20 +772,21 @@ and find the $\\lambda$ of a grid under which the *text* is most probable.""",
         Misconception(
             "swapped",
             _bw_swapped,
-            "Your lambda is the weight of `low`. It shall be that of `high`.",
+            "Your lambda is the weight of `low`. It should be that of `high`.",
         ),
         Misconception(
             "index",
             _bw_index,
-            "You return the place of the best weight in the grid. Asked is the weight itself.",
+            "You return the place of the best weight in the grid. Return the weight itself.",
         ),
         Misconception(
             "smallest",
             _bw_worst,
-            "You return the weight under which the text is *least* probable (leaving out 1). The "
-            "log probability shall be largest; it is the cross-entropy that shall be smallest.",
+            "You return the weight under which the text is *least* probable. The log probability "
+            "should be largest; it is the cross-entropy that should be smallest.",
         ),
     ),
+    edge_cases=(_long_dev_probs(3_000),),
 )
 
 # -------------------------------------------------------------------------------- 5 who wrote it
@@ -725,6 +834,12 @@ def _wwi_sum(token_ids, first, second, prior):
     return of_first / (of_first + of_second)
 
 
+def _wwi_ratio_of_logs(token_ids, first, second, prior):
+    of_first = math.log(prior) + _log_text(token_ids, first)
+    of_second = math.log(1 - prior) + _log_text(token_ids, second)
+    return of_first / (of_first + of_second)
+
+
 def _wwi_likelihood(token_ids, first, second, prior):
     return prior * math.exp(_log_text(token_ids, first))
 
@@ -745,6 +860,9 @@ _UNLIKELY = torch.tensor(
     [[0.1, 0.3, 0.6], [0.3, 0.4, 0.3], [0.01, 0.50, 0.49]]
 ).double()
 
+_OFTEN = torch.tensor([[0.1, 0.1, 0.8], [0.4, 0.3, 0.3], [0.05, 0.05, 0.9]]).double()
+_SELDOM = torch.tensor([[0.1, 0.1, 0.8], [0.4, 0.3, 0.3], [0.59, 0.40, 0.01]]).double()
+
 who_wrote_it = CodeExercise(
     name="markov.who_wrote_it",
     title="Who wrote it?",
@@ -757,15 +875,15 @@ $$P(\\text{first} \\mid \\text{text}) = \\frac{p \\, P(\\text{text} \\mid \\text
 {p \\, P(\\text{text} \\mid \\text{first}) + (1 - p) \\, P(\\text{text} \\mid \\text{second})},$$
 
 where the prior $p$ is what you believed before you read the text. Your function must also work for
-a text of two thousand tokens. (Afterwards try it with characters: train one matrix on English and
-one on a text in another language.)""",
+a text of two thousand tokens, and when one writer is out of the question. (Afterwards try it with
+characters: train one matrix on English and one on a text in another language.)""",
     stub='''def who_wrote_it(token_ids, first, second, prior):
     """The probability that a text comes from the first of two Markov chains.
 
     token_ids: list of ints; it begins with `<s>` (0), which is context only.
     first, second: Float[Tensor, "vocab_size vocab_size"], transition matrices
         without zeros.
-    prior: float between 0 and 1, the probability of the first before reading.
+    prior: float above 0 and below 1, the probability of the first before reading.
     Returns a float between 0 and 1.
     """
     ...
@@ -797,6 +915,12 @@ one on a text in another language.)""",
             "You add the probabilities of the pairs. By the chain rule they are multiplied.",
         ),
         Misconception(
+            "ratio_of_logarithms",
+            _wwi_ratio_of_logs,
+            "You divide logarithms. Bayes' rule divides probabilities; a quotient of "
+            "probabilities is a *difference* of logarithms.",
+        ),
+        Misconception(
             "joint",
             _wwi_likelihood,
             "That is P(text and first). Divide by P(text), which is the sum over both writers.",
@@ -816,6 +940,8 @@ one on a text in another language.)""",
     edge_cases=(
         ([0, *[2] * 2000, 1], _LIKELY, _UNLIKELY, 0.5),
         ([0, *[2] * 2000, 1], _UNLIKELY, _LIKELY, 0.5),
+        ([0, *[2] * 250, 1], _OFTEN, _SELDOM, 0.5),
+        ([0, *[2] * 250, 1], _SELDOM, _OFTEN, 0.5),
     ),
 )
 
@@ -860,16 +986,6 @@ def _ew_most_likely(matrix):
     return math.inf
 
 
-def _ew_return_time(matrix):
-    n_tokens = len(matrix)
-    system = torch.cat([matrix.T - torch.eye(n_tokens, dtype=matrix.dtype)])
-    system = torch.cat([system, torch.ones(1, n_tokens, dtype=matrix.dtype)])
-    target = torch.zeros(n_tokens + 1, 1, dtype=matrix.dtype)
-    target[-1] = 1
-    stationary = torch.linalg.lstsq(system, target).solution[:, 0]
-    return float(1 / stationary[1])
-
-
 def _ew_mean_end(matrix):
     return float(1 / matrix[2:, 1].mean())
 
@@ -903,8 +1019,8 @@ in all.""",
     stub='''def expected_words(matrix):
     """The expected number of words of a sentence.
 
-    matrix: Float[Tensor, "vocab_size vocab_size"]; 0 is <s>, 1 is </s>; from </s>
-        the walk restarts at <s>, with probability 1.
+    matrix: Float[Tensor, "vocab_size vocab_size"], dtype float64; 0 is <s>, 1 is
+        </s>; from </s> the walk restarts at <s>, with probability 1.
     Returns a float. Neither <s> nor </s> is a word.
     """
     ...
@@ -933,7 +1049,7 @@ in all.""",
             "most_likely_path",
             _ew_most_likely,
             "You follow the most probable step each time and count. That is the length of *one* "
-            "sentence, the greedy one. Asked is the mean over all.",
+            "sentence, the greedy one. We want the mean over all.",
         ),
         Misconception(
             "one_over_mean_end",
@@ -998,7 +1114,7 @@ def _write_corpus(counts):
 
 
 def _wc_greedy(counts):
-    left = {pair: count for pair, count in counts.items()}
+    left = dict(counts)
     sentences = []
     while any(left.get(("<s>", after), 0) for _, after in list(left)):
         token, sentence = "<s>", []
@@ -1027,13 +1143,8 @@ def _wc_one_pair_a_sentence(counts):
 
 
 def _wc_each_once(counts):
-    return _write_corpus_from_walk_of_distinct(counts)
-
-
-def _write_corpus_from_walk_of_distinct(counts):
-    sentences = _write_corpus(counts)
     distinct = []
-    for sentence in sentences:
+    for sentence in _write_corpus(counts):
         if sentence not in distinct:
             distinct.append(sentence)
     return distinct
@@ -1043,6 +1154,13 @@ def _wc_with_marks(counts):
     return [["<s>", *sentence, "</s>"] for sentence in _write_corpus(counts)]
 
 
+_LEFT_OVER = (
+    "You take any free arrow and stop when you reach </s>. So arrows are left over: loops that "
+    "hang on a word which you have passed. A walk must go back and put them in."
+)
+_MARKS = "The marks <s> and </s> are no words: leave them out of your sentences."
+
+
 def _judge_corpus(arguments, expected, answer):
     (counts,) = arguments
     if not isinstance(answer, list) or not all(
@@ -1050,14 +1168,24 @@ def _judge_corpus(arguments, expected, answer):
         and all(isinstance(token, str) for token in sentence)
         for sentence in answer
     ):
-        return "The answer must be a list of sentences, each a list of words."
+        return 'The answer must be a list of sentences, each a list of words: [["we", "climb"]].'
+    if any(mark in sentence for sentence in answer for mark in ("<s>", "</s>")):
+        return _MARKS
     pairs = _pairs_of(answer)
-    for pair in sorted(set(counts) | set(pairs)):
-        if counts.get(pair, 0) != pairs.get(pair, 0):
+    for (before, after), n in sorted(pairs.items()):
+        if n > counts.get((before, after), 0):
             return (
-                f"In your sentences {pair[1]!r} follows {pair[0]!r} {pairs.get(pair, 0)} times; "
-                f"asked were {counts.get(pair, 0)}."
+                f"In your sentences {after!r} follows {before!r} {n} times; it should do so "
+                f"{counts.get((before, after), 0)} times."
             )
+    left = {pair: n - pairs.get(pair, 0) for pair, n in counts.items()}
+    left = {pair: n for pair, n in left.items() if n > 0}
+    if left:
+        (before, after), n = min(left.items())
+        return (
+            f"All that you wrote is right, but {sum(left.values())} arrows are left over, one of "
+            f"them from {before!r} to {after!r}. A walk that is stuck must go back and put them in."
+        )
     return None
 
 
@@ -1098,8 +1226,7 @@ of Königsberg?)""",
         Misconception(
             "gets_stuck",
             _wc_greedy,
-            "You take any free arrow and stop when you reach </s>. So arrows are left over: loops "
-            "that hang on a word which you have passed. A walk must go back and put them in.",
+            _LEFT_OVER,
         ),
         Misconception(
             "one_pair_a_sentence",
@@ -1110,7 +1237,7 @@ of Königsberg?)""",
         Misconception(
             "with_marks",
             _wc_with_marks,
-            "The sentences are right, but they must not hold <s> and </s> themselves.",
+            _MARKS,
         ),
         Misconception(
             "each_sentence_once",

@@ -25,6 +25,7 @@ from lmcourse.markov import (
     KneserNey,
     MaximumLikelihood,
     ModifiedKneserNey,
+    NGramCounts,
     SoftmaxBigram,
     transition_counts,
     transition_matrix,
@@ -33,14 +34,14 @@ from lmcourse.tokenizers import CharTokenizer, WordTokenizer
 from lmcourse.training import generator, train
 
 ORDERS = (1, 2, 3, 4, 5, 6)
-CHARACTER_ORDERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
-ALPHAS = (1.0, 0.1, 0.01)
-DISCOUNTS = (0.5, 0.8)
+CHARACTER_ORDERS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24)
+ALPHAS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+DISCOUNTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 N_MEASURED = 4_000  # training sentences that training bits are measured on
 SEEN = (1, 2, 3, 4, 5, 6, 7, 8)
 SIZES = (2_500, 5_000, 10_000, 20_000, 40_000, 80_000)
 PHRASES = (0, 1, 2, 3)
-RECALL_BINS = ((1, 10), (11, 16), (17, 24), (25, 1000))
+RECALL_BINS = ((8, 10), (11, 16), (17, 24), (25, 1000))
 
 
 def encoded_language(seed, n_train=40_000):
@@ -62,43 +63,75 @@ def best_on_dev(models, dev):
 
 
 def counted_probs(orders, vocab_size, train_sentences, dev):
-    """What the uniform model, then maximum likelihood of each order, says of each token of dev."""
-    probs = [np.full(sum(map(len, dev)) - len(dev), 1 / (vocab_size - 1))]
+    """What the uniform distribution, then maximum likelihood of each order, says about `dev`.
+
+    One row for each of them, one column for each token to predict: its probability, and whether
+    the order has an opinion. It has none where the context is shorter, or was never seen.
+    """
+    place = np.concatenate([np.arange(len(sentence) - 1) for sentence in dev])
+    probs = [np.full(len(place), 1 / (vocab_size - 1))]
+    known = [np.ones(len(place), bool)]
     for order in orders:
         model = MaximumLikelihood(order, vocab_size).fit(train_sentences)
-        probs.append(
-            torch.cat(token_log_probs(model, dev, batch_size=500)).exp().numpy()
-        )
-    return np.stack(probs)
+        log_probs = token_log_probs(model, dev, batch_size=500)
+        # The context is the n-gram, one shorter, that ends one token before.
+        seen = np.append(True, probs[-1][:-1] > 0) | (place == 0)  # <s> was seen
+        known.append(seen & (place >= order - 2))
+        probs.append(torch.cat(log_probs).exp().numpy())
+    return np.stack(probs), np.stack(known)
 
 
-def estimated_lambdas(probs, n_rounds=20):
-    """Weights of some models under which a text is likely; a row of `probs` is a model.
+def estimated_lambdas(probs, known, n_rounds=2_000):
+    """Weights of `Interpolated` under which a text is likely (see `counted_probs`).
 
-    Expectation maximisation (Jelinek and Mercer 1980): a round asks for each token how much each
-    model had to do with it, and takes the mean as the new weight of the model.
+    Expectation maximisation: a round asks for each token how much each order had to do with it.
+    An order gets what it had to do with, as a share of what all orders up to it had to do with,
+    of the tokens where it has an opinion. It ends when no share moves by 1e-7.
     """
-    lambdas = np.full(len(probs), 1 / len(probs))
+    shares = np.full(len(probs), 0.5)
+    shares[0] = 1  # what no order takes is left to the uniform distribution
     for _ in range(n_rounds):
-        shares = lambdas[:, None] * probs
-        lambdas = (shares / shares.sum(axis=0)).mean(axis=1)
+        left, taken = np.ones(probs.shape[1]), np.empty_like(probs)
+        for k in reversed(range(len(probs))):
+            taken[k] = np.where(known[k], left * shares[k] * probs[k], 0)
+            left = np.where(known[k], left * (1 - shares[k]), left)
+        taken /= taken.sum(axis=0)
+        up_to = taken.cumsum(axis=0)
+        before = shares
+        shares = taken.sum(axis=1) / (up_to * known).sum(axis=1)
+        if abs(shares - before).max() < 1e-7:
+            break
+    left = np.append(np.cumprod(1 - shares[::-1])[:-1][::-1], 1)
+    lambdas = shares * left
     return tuple((lambdas / lambdas.sum()).tolist())
 
 
-def smoothed_models(order, vocab_size, train_sentences, dev):
+def smoothed_models(order, vocab_size, train_sentences, dev, dev_probs):
     """One fitted model for each way of smoothing; a free number is chosen on `dev`."""
     shape = {"order": order, "vocab_size": vocab_size}
-    additive = [Additive(alpha=alpha, **shape).fit(train_sentences) for alpha in ALPHAS]
+    ngrams = NGramCounts(train_sentences, order, vocab_size)
+    additive = [Additive(alpha=alpha, **shape).fit_counts(ngrams) for alpha in ALPHAS]
     back_off = [
-        BackOff(discount=discount, **shape).fit(train_sentences)
-        for discount in DISCOUNTS
+        BackOff(discount=discount, **shape).fit_counts(ngrams) for discount in DISCOUNTS
     ]
+    probs, known = dev_probs
+    lambdas = estimated_lambdas(probs[: order + 1], known[: order + 1])
     return {
         "add one": additive[0],
         "add alpha": best_on_dev(additive, dev),
+        "interpolated": Interpolated(lambdas=lambdas, **shape).fit_counts(ngrams),
         "back-off": best_on_dev(back_off, dev),
-        "Kneser-Ney": KneserNey(**shape).fit(train_sentences),
-        "modified Kneser-Ney": ModifiedKneserNey(**shape).fit(train_sentences),
+        "Kneser-Ney": KneserNey(**shape).fit_counts(ngrams),
+        "modified Kneser-Ney": ModifiedKneserNey(**shape).fit_counts(ngrams),
+    }
+
+
+def settings(models):
+    """The numbers that were chosen on the development text."""
+    return {
+        "alpha": models["add alpha"].alpha,
+        "discount": models["back-off"].discount,
+        "lambdas": models["interpolated"].lambdas,
     }
 
 
@@ -111,11 +144,11 @@ def order_and_smoothing(seed: int) -> dict:
     true_bits = {"dev": bits_of(true, dev), "test": bits_of(true, test)}
     dev_probs = counted_probs(ORDERS, vocab_size, train_sentences, dev)
     row = {"train_bits": {}, "dev_gap": {}, "test_gap": {}}
+    chosen_settings = []
     for order in ORDERS:
-        models = smoothed_models(order, vocab_size, train_sentences, dev)
-        lambdas = estimated_lambdas(dev_probs[: order + 1])
-        mixture = Interpolated(order, vocab_size, lambdas).fit(train_sentences)
-        for name, model in (models | {"interpolated": mixture}).items():
+        models = smoothed_models(order, vocab_size, train_sentences, dev, dev_probs)
+        chosen_settings.append(settings(models))
+        for name, model in models.items():
             train_bits = bits_of(model, train_sentences[:N_MEASURED])
             row["train_bits"].setdefault(name, []).append(train_bits)
             row["dev_gap"].setdefault(name, []).append(
@@ -128,7 +161,13 @@ def order_and_smoothing(seed: int) -> dict:
     for name, gaps in row["dev_gap"].items():
         place = gaps.index(min(gaps))
         chosen[name] = {"order": ORDERS[place], "gap": row["test_gap"][name][place]}
-    return {**row, "chosen": chosen, "orders": ORDERS, "true_bits": true_bits}
+    return {
+        **row,
+        "chosen": chosen,
+        "orders": ORDERS,
+        "settings": chosen_settings,
+        "true_bits": true_bits,
+    }
 
 
 @experiment(seeds=range(10))
@@ -145,15 +184,19 @@ def sparsity(seed: int) -> dict:
     for order in ORDERS:
         model = MaximumLikelihood(order, tokenizer.vocab_size).fit(train_sentences)
         log_probs = token_log_probs(model, test, batch_size=500)
+        # n-grams of full length: not the first tokens, whose context is shorter
+        full = torch.cat([tokens[max(order - 2, 0) :] for tokens in log_probs])
         counts = model.ngrams.counts[order]
         row["train_bits"].append(bits_of(model, train_sentences[:N_MEASURED]))
-        row["unseen"].append(torch.cat(log_probs).isneginf().double().mean())
+        row["unseen"].append(full.isneginf().double().mean())
         row["impossible"].append(
             statistics.fmean(bool(tokens.isneginf().any()) for tokens in log_probs)
         )
-        row["contexts"].append(1 if order == 1 else len(model.ngrams.counts[order - 1]))
+        row["contexts"].append(len(np.unique(model.ngrams.prefixes[order])))
         row["seen_once"].append((counts == 1).sum() / counts.sum())
-    return row | {"orders": ORDERS}
+    true = TrueModel(TEACHING_GRAMMAR, tokenizer)
+    true_train_bits = bits_of(true, train_sentences[:N_MEASURED])
+    return row | {"orders": ORDERS, "true_train_bits": true_train_bits}
 
 
 @experiment(seeds=range(10))
@@ -180,17 +223,20 @@ def ngrams(sentences, order):
 
 @experiment(seeds=range(10))
 def text_size(seed: int) -> dict:
-    """Gap above the floor of modified Kneser-Ney, by order and amount of training text."""
-    tokenizer, train_sentences, _, test = encoded_language(seed, n_train=max(SIZES))
-    true_bits = bits_of(TrueModel(TEACHING_GRAMMAR, tokenizer), test)
-    gaps = {}
+    """Gap of modified Kneser-Ney to the true grammar, by order and amount of training text."""
+    tokenizer, train_sentences, dev, test = encoded_language(seed, n_train=max(SIZES))
+    true = TrueModel(TEACHING_GRAMMAR, tokenizer)
+    texts = {"dev_gap": dev, "test_gap": test}
+    true_bits = {part: bits_of(true, text) for part, text in texts.items()}
+    row = {part: {} for part in texts}
     for size in SIZES:
         for order in ORDERS[1:]:
-            model = ModifiedKneserNey(order, tokenizer.vocab_size).fit(
-                train_sentences[:size]
-            )
-            gaps.setdefault(str(order), []).append(bits_of(model, test) - true_bits)
-    return {"gap": gaps, "sizes": SIZES}
+            model = ModifiedKneserNey(order, tokenizer.vocab_size)
+            model.fit(train_sentences[:size])
+            for part, text in texts.items():
+                gaps = row[part].setdefault(str(order), [])
+                gaps.append(bits_of(model, text) - true_bits[part])
+    return row | {"sizes": SIZES}
 
 
 @experiment(seeds=range(10))
@@ -241,11 +287,16 @@ def python_docs_bits(seed: int) -> dict:
     tokenizer = CharTokenizer.train(docs.train, open_vocabulary=True)
     parts = {"train": docs.train, "dev": docs.dev, "test": docs.test}
     texts = {part: [tokenizer.encode(text) for text in parts[part]] for part in parts}
+    vocab_size = tokenizer.vocab_size
+    every_order = range(1, max(CHARACTER_ORDERS) + 1)
+    dev_probs = counted_probs(every_order, vocab_size, texts["train"], texts["dev"])
     row = {"train": {}, "dev": {}, "test": {}}
+    chosen_settings = []
     for order in CHARACTER_ORDERS:
         models = smoothed_models(
-            order, tokenizer.vocab_size, texts["train"], texts["dev"]
+            order, vocab_size, texts["train"], texts["dev"], dev_probs
         )
+        chosen_settings.append(settings(models))
         for name, model in models.items():
             for part in texts:
                 row[part].setdefault(name, []).append(bits_of(model, texts[part]))
@@ -262,7 +313,8 @@ def python_docs_bits(seed: int) -> dict:
         "orders": CHARACTER_ORDERS,
         "sha256": docs.sha256,
         "python_version": docs.python_version,
-        "vocab_size": tokenizer.vocab_size,
+        "vocab_size": vocab_size,
+        "settings": chosen_settings,
         "characters": {
             part: sum(len(text) - 1 for text in texts[part]) for part in texts
         },
