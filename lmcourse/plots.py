@@ -626,6 +626,8 @@ class Table:
     def _repr_html_(self) -> str:
         head = "".join(
             f'<th scope="col"{name_class}>{html.escape(name)}</th>'
+            if name
+            else "<td></td>"
             for name, name_class in zip(self.columns, self.classes, strict=True)
         )
         body = []
