@@ -11,11 +11,10 @@
       else if (!box.closest(".lmcourse")) box.removeAttribute("tabindex");
     }
   };
-  window.addEventListener("load", () => {
-    update();
-    window.MathJax?.startup?.promise?.then(update);
-    window.lmcourse?.ready?.then(update);
-  });
+  const updateSoon = () => requestAnimationFrame(update);
+  window.addEventListener("load", update);
+  document.fonts.addEventListener("loadingdone", updateSoon);
+  new MutationObserver(updateSoon).observe(document.body, { childList: true, subtree: true });
   window.addEventListener("resize", update);
-  document.addEventListener("click", () => requestAnimationFrame(update)); // something unfolded
+  document.addEventListener("click", updateSoon); // something unfolded
 })();
