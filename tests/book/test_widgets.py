@@ -164,6 +164,7 @@ def test_over_http_too(pages, open_page, name):
     page = open_page(f"{pages['http']}/{name}.html")
     page.evaluate("() => window.lmcourse.ready")
     play(page, name)
+    assert page.log == []
 
 
 def test_a_missing_script_is_said_and_the_fallback_stays(pages, open_page):
