@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve lab notebooks experiments claims bench test-portability format clean chromium
+.PHONY: help book test serve lab notebooks experiments pretrained claims bench test-portability format clean chromium
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -87,6 +87,9 @@ notebooks: $(READY) ## Runs every notebook from a clean kernel and stores its ou
 
 experiments: $(READY) ## Repeats the stored experiments that are out of date (CHAPTER=02, ALL=1).
 	@$(BIN)/python -m lmcourse.experiments $(if $(CHAPTER),--chapter $(CHAPTER)) $(if $(ALL),--all)
+
+pretrained: $(READY) ## Trains the models that run in the pages anew and stores their weights (NAME=rnn).
+	@$(BIN)/python -m lmcourse.pretrained $(NAME)
 
 claims: $(READY) ## Checks every claim of the text over ten seeds and tabulates them (ALL=1 repeats all).
 	@$(BIN)/python -m lmcourse.claims $(if $(ALL),--all) notebooks

@@ -2,7 +2,8 @@
 
 What it does to the site, and why:
 
-* puts the widgets' scripts beside the pages and loads their host on every page;
+* puts the widgets' scripts and the trained weights beside the pages and loads their host on every
+  page;
 * puts MathJax and its fonts there too, so that a page with formulas needs no other host;
 * takes out the theme's 1.5 MB icon script, whose icons a web font draws, and MathJax where a page
   has no formula;
@@ -26,7 +27,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.search import languages
 from sphinx.search.en import SearchEnglish
 
-from lmcourse.widgets.base import site_scripts
+from lmcourse.widgets.base import site_scripts, weights_scripts
 
 HANGUL_WORD = re.compile("[\uac00-\ud7a3]{3,}")
 ICON_SCRIPT = re.compile(
@@ -71,14 +72,14 @@ def mathjax_folder() -> Path:
 
 
 def copy_scripts(app: Sphinx) -> None:
-    """Put the widgets' files and MathJax into the site's `_static` folder."""
+    """Put the widgets' files, the trained weights and MathJax into the site's `_static` folder."""
     if app.builder.format != "html":
         return
     static = Path(app.outdir) / "_static"
     widgets = static / "lmcourse"
     shutil.rmtree(widgets, ignore_errors=True)
     widgets.mkdir(parents=True)
-    for name, text in site_scripts().items():
+    for name, text in (site_scripts() | weights_scripts()).items():
         (widgets / name).write_text(text, encoding="utf-8", newline="\n")
     source, target = mathjax_folder(), static / "mathjax"
     fonts = "output/chtml/fonts"

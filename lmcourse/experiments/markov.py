@@ -330,7 +330,7 @@ def gradient_descent(seed: int) -> dict:
     model = SoftmaxBigram(tokenizer.vocab_size)
     with torch.no_grad():
         model.linear.weight.normal_(generator=generator(seed, "initial weights"))
-    losses = train(model, corpus, steps=1000, lr=0.3)
+    losses = train(model, corpus, steps=1000, lr=0.3).losses
     contexts = torch.tensor(
         [token for token in range(tokenizer.vocab_size) if token != 1]
     )

@@ -8,6 +8,7 @@ published page `host.js` mounts the same module on the snapshot, with no server 
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
@@ -18,7 +19,7 @@ import anywidget
 import ipywidgets
 import traitlets
 
-from lmcourse import exercises
+from lmcourse import exercises, pretrained
 from lmcourse.exercises import progress
 
 FOLDER = Path(__file__).parent
@@ -87,6 +88,23 @@ def site_scripts() -> dict[str, str]:
         scripts[f"{name}.js"] = (
             f"lmcourse.register({json.dumps(name)}, {json.dumps(bundle(name + '.js'))});\n"
         )
+    return scripts
+
+
+def weights_scripts() -> dict[str, str]:
+    """The trained weights for the published book, as file name and text: one file a model.
+
+    They lie beside `host.js`. A page loads one when a widget first asks for it. Browsers refuse to
+    fetch files from disk, so each is a classic script that registers its bytes.
+
+    >>> sorted(weights_scripts()) == [f"{name}.weights.js" for name in pretrained.names()]
+    True
+    """
+    scripts = {}
+    for name in pretrained.names():
+        content = base64.b64encode(pretrained.path(name).read_bytes()).decode("ascii")
+        arguments = json.dumps([name, pretrained.sha256(name), content])[1:-1]
+        scripts[f"{name}.weights.js"] = f"lmcourse.registerWeights({arguments});\n"
     return scripts
 
 
@@ -188,6 +206,34 @@ class CourseWidget(anywidget.AnyWidget):
             "text/plain": repr(self),
             "text/html": self.snapshot(),
         }, metadata
+
+
+class ModelWidget(CourseWidget):
+    """A widget that runs a trained model in the page, with the weights `pretrained` names.
+
+    A subclass sets `pretrained = "NAME"`. The snapshot holds the name and the SHA-256 of the
+    weights, not their bytes: the published page loads them from the site. A live view gets the
+    bytes from the kernel. In JavaScript, `loadWeights(model)` of `forward.js` knows both ways.
+
+    Raises:
+        ValueError: There are no weights of this name.
+    """
+
+    pretrained: ClassVar[str] = ""
+
+    weights_name = traitlets.Unicode(help="The name of the weights.").tag(sync=True)
+    weights_sha256 = traitlets.Unicode(help="The SHA-256 of their file.").tag(sync=True)
+    weights = traitlets.Bytes(help="The file, for a live view.").tag(
+        sync=True, snapshot=False
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            weights_name=self.pretrained,
+            weights_sha256=pretrained.sha256(self.pretrained),
+            weights=pretrained.path(self.pretrained).read_bytes(),
+            **kwargs,
+        )
 
 
 class Card(CourseWidget):

@@ -3,11 +3,14 @@
 // loads the widget's module from the file beside this one, and lets it draw from the stored state.
 // Module files cannot be imported from disk (file://), so each one is a classic script that calls
 // `lmcourse.register(name, source)`; the source is then imported through a Blob URL.
+// Trained weights come the same way, by `lmcourse.registerWeights`, when a widget asks for them.
 (() => {
   "use strict";
   const folder = new URL(".", document.currentScript.src);
   const modules = new Map(); // name -> promise of the module
   const sources = new Map(); // name -> text of the module
+  const weights = new Map(); // name -> promise of { sha256, bytes }
+  const files = new Map(); // name -> { sha256, base64 } of weights that were just loaded
 
   // The part of anywidget's model that the widgets use. The page is the only reader of the state.
   class Model {
@@ -62,6 +65,25 @@
     }
   }
 
+  async function readWeights(name) {
+    if (!/^\w+$/.test(name)) throw new Error(`"${name}" is not the name of weights`);
+    await loaded(element("script", { src: new URL(`${name}.weights.js`, folder) }));
+    const { sha256, base64 } = files.get(name);
+    files.delete(name);
+    return { sha256, bytes: Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)) };
+  }
+
+  // The bytes of a file of trained weights. It is loaded once for all widgets of the page, and tried
+  // again after it failed.
+  function loadWeights(name) {
+    if (!weights.has(name)) {
+      const file = readWeights(name);
+      weights.set(name, file);
+      file.catch(() => weights.delete(name));
+    }
+    return weights.get(name);
+  }
+
   async function mount(snapshot) {
     snapshot.dataset.state = "loading";
     const live = element("div", { className: "lmcourse-live" });
@@ -86,6 +108,8 @@
 
   window.lmcourse = {
     register: (name, source) => sources.set(name, source),
+    registerWeights: (name, sha256, base64) => files.set(name, { sha256, base64 }),
+    weights: loadWeights,
     mount: (root) =>
       Promise.all([...root.querySelectorAll(".lmcourse-widget:not([data-state])")].map(mount)),
   };
