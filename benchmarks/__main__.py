@@ -1,5 +1,6 @@
 """`python -m benchmarks`: measure all speeds anew and rewrite the tables of README.md."""
 
-from benchmarks import ngrams
+from benchmarks import ngrams, recurrent
 
 ngrams.main()
+recurrent.main()

@@ -87,8 +87,7 @@ class LinearProbe:
             loss.backward()
             return loss
 
-        with torch.enable_grad():
-            optimizer.step(objective)
+        optimizer.step(objective)
         self.weight, self.bias = self.weight.detach(), self.bias.detach()
         return self
 

@@ -472,7 +472,15 @@ def gradient_norms(
 def decay_per_step(norms: Float[Tensor, " time"]) -> float:
     """The factor by which the gradient shrinks (or grows) with each step back, on average.
 
+    Raises:
+        ValueError: there are fewer than 2 norms, or the first or the last is 0.
+
     >>> round(decay_per_step(torch.tensor([0.125, 0.25, 0.5, 1.0])), 4)
     0.5
     """
+    if len(norms) < 2 or not (norms[0] > 0 and norms[-1] > 0):
+        raise ValueError(
+            f"{len(norms)} norms, {norms[:1].tolist()} to {norms[-1:].tolist()}; at least 2 are "
+            "needed, above 0 at both ends"
+        )
     return math.exp(math.log(norms[0] / norms[-1]) / (len(norms) - 1))

@@ -268,7 +268,7 @@ def greedy_search(
     """Translate a batch: at each step the most probable word, until `</s>`.
 
     Args:
-        model: the translator, or anything with `start` and `decoder.step`.
+        model: the translator.
         sources: lists of token ids.
         max_new_tokens: the most tokens to write, 1 or more.
 
@@ -312,8 +312,9 @@ def beam_search(
 ) -> list[Hypothesis]:
     """Translate one sentence, keeping the `width` most probable beginnings at every step.
 
-    A beginning that has ended is kept as it is. The search stops when none that is open can
-    overtake the best that has ended: a longer one is never more probable.
+    A beginning that has ended stays as it is, and competes with the longer ones. The search stops
+    when none that is open can overtake the best that has ended: a longer one is never more
+    probable.
 
     Args:
         model: the translator.
@@ -337,14 +338,14 @@ def beam_search(
             open_beams = [beam for beam in beams if not beam.finished]
             last = torch.tensor([beam.token_ids[-1] for beam in open_beams])
             logits, state = model.decoder.step(last.to(device_of(model)), state)
-            log_probs = forbid_bos(logits).double().log_softmax(dim=-1)
+            log_probs = forbid_bos(logits.cpu().double().log_softmax(dim=-1))
             longer, rows = extend(open_beams, log_probs, width)
             candidates = [(beam, None) for beam in beams if beam.finished]
             candidates += zip(longer, rows, strict=True)
             candidates.sort(key=lambda candidate: -candidate[0].log_prob)
             beams = [beam for beam, _ in candidates[:width]]
             kept = [row for beam, row in candidates[:width] if not beam.finished]
-            if beams[0].finished or not kept:
+            if beams[0].finished:
                 break
             state = select(state, torch.tensor(kept, device=device_of(model)))
     return sorted(beams, key=lambda beam: (not beam.finished, -beam.log_prob))
@@ -364,9 +365,7 @@ def extend(
     >>> [beam.token_ids for beam in longer], rows
     ([(0, 4, 1), (0, 3, 2)], [0, 1])
     """
-    totals = log_probs + torch.tensor(
-        [[beam.log_prob] for beam in beams], device=log_probs.device
-    )
+    totals = log_probs + log_probs.new_tensor([[beam.log_prob] for beam in beams])
     best = totals.flatten().topk(min(width, totals.numel()))
     longer, rows = [], []
     for total, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):

@@ -196,7 +196,10 @@ class Batches:
     Args:
         examples: what to draw from.
         batch_size: examples a batch; None takes all of them every time, in their order.
-        generator: the source of chance.
+        generator: the source of chance; None makes one from torch's.
+
+    Attributes:
+        start: the state of the generator before the first batch.
 
     >>> batches = Batches([[0, 2, 1], [0, 1]], batch_size=1, generator=generator(0, "batches"))
     >>> sorted([next(batches), next(batches)])
@@ -212,7 +215,9 @@ class Batches:
         generator: torch.Generator | None = None,
     ):
         self.examples, self.batch_size = examples, batch_size
-        self.generator = generator
+        if generator is None:
+            generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        self.generator, self.start = generator, generator.get_state()
         self.epoch: Iterator[Sequence] = iter(())
 
     def __iter__(self) -> "Batches":
@@ -304,7 +309,7 @@ def train(
         lr: the highest learning rate. It rises to it on a line in the first `warm_up` steps, and
             falls to 0 along half a cosine.
         batch_size: examples of a step; None takes all of them every time.
-        generator: the source of chance of the draw.
+        generator: the source of chance of the draw; None makes one from torch's.
         warm_up: in steps.
         weight_decay: how much all parameters are drawn to 0 (AdamW).
         max_norm: a longer gradient is shortened to this length.
@@ -312,7 +317,7 @@ def train(
         evaluate_every: after so many steps, and at the end, the dev examples are measured.
         patience: stop when so many measurements in a row brought no better one.
         checkpoint: a file. The run is saved there, and goes on from there where it exists.
-        save_every: in steps; it is saved at the end, too.
+        save_every: in steps; the run is saved at its end, too.
         device: where to train: "cpu", "cuda", "mps", or what `best_device` finds.
 
     Returns:
@@ -320,7 +325,7 @@ def train(
 
     Raises:
         ValueError: there is no example, a sentence does not run from `<s>` to `</s>`, a setting is
-            no number above 0, the model has nothing to train, the loss is no longer a number, or
+            out of range, the model has nothing to train, the loss is no longer a number, or
             the checkpoint is of another run.
 
     >>> from lmcourse.markov import SoftmaxBigram
@@ -328,7 +333,18 @@ def train(
     >>> round(history.losses[0], 2), round(history.losses[-1], 2)  # the first word stays open
     (2.0, 0.5)
     """
-    check_run(model, examples, steps, lr, batch_size, evaluate_every, save_every)
+    check_run(
+        model,
+        examples,
+        dev,
+        warm_up,
+        steps=steps,
+        lr=lr,
+        batch_size=batch_size,
+        evaluate_every=evaluate_every,
+        patience=patience,
+        save_every=save_every,
+    )
     model.to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr, weight_decay=weight_decay)
     batches = Batches(examples, batch_size, generator)
@@ -344,10 +360,12 @@ def train(
         max_norm=max_norm,
         n_examples=len(examples),
         device=torch.device(device).type,
+        seed=None if generator is None else generator.initial_seed(),
     )
     if checkpoint is not None and Path(checkpoint).exists():
         run.load(checkpoint)
     history = run.history
+    n_tokens_before = history.n_tokens
     with tqdm(total=steps, initial=run.step, unit="step", leave=False) as bar:
         while run.step < steps and not run.out_of_patience(patience):
             for group in optimizer.param_groups:
@@ -362,9 +380,10 @@ def train(
             history.n_tokens += n_predicted
             if dev is not None and is_due(run.step, evaluate_every, steps):
                 run.keep_if_best(mean_bits(model, dev))
-            if checkpoint is not None and is_due(run.step, save_every, steps):
+            ends = run.step == steps or run.out_of_patience(patience)
+            if checkpoint is not None and (ends or run.step % save_every == 0):
                 run.save(checkpoint)
-            show_progress(bar, history)
+            show_progress(bar, loss, history.n_tokens - n_tokens_before)
     if run.best is not None:
         model.load_state_dict(run.best)
     model.to("cpu")
@@ -391,7 +410,7 @@ def take_step(
     loss = -log_probs.mean()
     optimizer.zero_grad()
     loss.backward()
-    if max_norm < math.inf:
+    if max_norm != math.inf:
         clip_gradients(model.parameters(), max_norm)
     optimizer.step()
     return loss.item() / math.log(2), len(log_probs)
@@ -416,31 +435,32 @@ def learning_rate_factor(step: int, steps: int, warm_up: int = 0) -> float:
     return min((step + 1) / warm_up, falling) if warm_up else falling
 
 
-def show_progress(bar: tqdm, history: History) -> None:
-    """One step further, with the loss and the tokens per second so far."""
-    rate = bar.format_dict["elapsed"] and history.n_tokens / bar.format_dict["elapsed"]
-    bar.set_postfix_str(
-        f"{history.losses[-1]:.3f} bits, {rate:,.0f} tokens/s", refresh=False
-    )
+def show_progress(bar: tqdm, loss: float, n_tokens: int) -> None:
+    """One step further, with the loss and the tokens per second since the bar began."""
+    rate = bar.format_dict["elapsed"] and n_tokens / bar.format_dict["elapsed"]
+    bar.set_postfix_str(f"{loss:.3f} bits, {rate:,.0f} tokens/s", refresh=False)
     bar.update()
 
 
 def check_run(
     model: nn.Module,
     examples: Sequence,
-    steps: int,
-    lr: float | int,
-    batch_size: int | None,
-    evaluate_every: int,
-    save_every: int,
+    dev: Sequence | None,
+    warm_up: int,
+    **settings: float | int | None,
 ) -> None:
-    """Raise a ValueError where a training run cannot be made (see `train`)."""
-    if isinstance(model, LanguageModel):
-        check_sentences(examples, model.vocab_size)
-    elif len(examples) == 0:
-        raise ValueError("0 examples; at least 1 is needed")
-    settings = {"steps": steps, "lr": lr, "batch_size": batch_size}
-    settings |= {"evaluate_every": evaluate_every, "save_every": save_every}
+    """Raise a ValueError where a training run cannot be made (see `train`).
+
+    Args:
+        settings: numbers that must be above 0 where they are given.
+    """
+    for part in [examples] if dev is None else [examples, dev]:
+        if isinstance(model, LanguageModel):
+            check_sentences(part, model.vocab_size)
+        elif len(part) == 0:
+            raise ValueError("0 examples; at least 1 is needed")
+    if warm_up < 0:
+        raise ValueError(f"warm_up={warm_up}; it must be at least 0")
     for name, value in settings.items():
         if value is not None and not 0 < value < math.inf:
             raise ValueError(f"{name}={value}; it must be above 0, and finite")
@@ -506,16 +526,20 @@ class Run:
             tensors |= {f"best.{name}": part for name, part in self.best.items()}
         for device, source in sources_of_chance(device_of(self.model)).items():
             tensors[f"chance.{device}"] = source.get_rng_state()
+        tensors["chance.batches"] = self.batches.start
         facts = {
             "settings": self.settings,
             "losses": self.history.losses,
             "dev_bits": list(self.history.dev_bits.items()),
             "n_tokens": self.history.n_tokens,
         }
-        contiguous = {name: part.contiguous() for name, part in tensors.items()}
+        apart = {  # a file cannot hold one tensor under two names
+            name: part.clone(memory_format=torch.contiguous_format)
+            for name, part in tensors.items()
+        }
         write_whole(
             Path(path),
-            lambda partial: save_file(contiguous, partial, {"run": json.dumps(facts)}),
+            lambda partial: save_file(apart, partial, {"run": json.dumps(facts)}),
         )
 
     def load(self, path: Path | str) -> None:
@@ -537,8 +561,10 @@ class Run:
                 f"{path} was saved with {facts['settings']}, this run has {self.settings}; "
                 "they must agree: give another file, or remove it"
             )
-        shapes = {name: part.shape for name, part in self.model.state_dict().items()}
-        saved = {name: part.shape for name, part in part_of(tensors, "model.").items()}
+        shapes, saved = (
+            {name: tuple(part.shape) for name, part in parts.items()}
+            for parts in (self.model.state_dict(), part_of(tensors, "model."))
+        )
         if shapes != saved:
             name = next(n for n in {**shapes, **saved} if shapes.get(n) != saved.get(n))
             raise ValueError(
@@ -557,6 +583,7 @@ class Run:
         self.history = History(
             facts["losses"], dict(map(tuple, facts["dev_bits"])), facts["n_tokens"]
         )
+        self.batches.generator.set_state(tensors["chance.batches"])
         self.batches.skip(self.step)
         for device, source in sources_of_chance(device_of(self.model)).items():
             source.set_rng_state(tensors[f"chance.{device}"])

@@ -12,6 +12,14 @@ from safetensors import torch as safetensors
 from torch import nn
 
 from lmcourse import pretrained
+from lmcourse.data.grammar import teaching_language
+from lmcourse.data.translation import translation_data
+from lmcourse.experiments.seq2seq import encoded_pairs
+from lmcourse.pretrained import recipes
+from lmcourse.pretrained.__main__ import main
+from lmcourse.pretrained.recipes import RECIPES, Recipe
+from lmcourse.rnn import LSTM, RNNLanguageModel
+from lmcourse.training import mean_bits, train
 from lmcourse.widgets import base
 
 FACTS = {
@@ -172,3 +180,49 @@ def test_the_site_gets_one_script_for_each_file(folder, cell):
     registered, sha256, content = json.loads(f"[{called[1]}]")
     assert registered == "toy" and sha256 == pretrained.sha256("toy")
     assert base64.b64decode(content) == path.read_bytes()
+
+
+# --- the models of the course
+
+
+def test_every_recipe_has_its_weights_and_every_file_its_recipe():
+    assert sorted(RECIPES) == pretrained.names()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_trained_model_is_as_good_as_its_facts_say(name):
+    facts, model = pretrained.facts(name), recipes.load(name)
+    assert facts["about"] == RECIPES[name].about
+    for key, tokens in RECIPES[name].vocabularies().items():
+        assert facts[key] == list(tokens)
+    if name == "rnn":
+        language = teaching_language(recipes.SEED)
+        dev = [language.tokenizer.encode(text) for text in language.dev]
+    else:
+        data = translation_data(recipes.SEED)
+        dev = encoded_pairs(data, data.dev)
+    assert mean_bits(model, dev) == pytest.approx(facts["dev_bits"], abs=1e-3)
+
+
+def test_cooking_trains_and_stores(tmp_path, monkeypatch):
+    def brief(model):
+        return train(model, [[0, 2, 1]], steps=2, lr=0.1, dev=[[0, 2, 1]])
+
+    def make():
+        return RNNLanguageModel(4, LSTM(d_input=3, d_hidden=2))
+
+    toy = Recipe("A toy.", make, brief, lambda: {"tokens": ("<s>", "</s>", "a", "b")})
+    monkeypatch.setitem(RECIPES, "toy", toy)
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    facts = recipes.cook("toy")
+    assert facts == pretrained.facts("toy")
+    assert (facts["steps"], facts["tokens"]) == (2, ["<s>", "</s>", "a", "b"])
+    again = (tmp_path / "toy.safetensors").read_bytes()
+    recipes.cook("toy")
+    assert (tmp_path / "toy.safetensors").read_bytes() == again  # the seed says it all
+
+
+def test_a_recipe_nobody_has_is_said_before_anything_is_trained(capsys):
+    with pytest.raises(SystemExit):
+        main(["rnn", "bert"])
+    assert "there is no recipe 'bert'; there are: rnn" in capsys.readouterr().err

@@ -156,13 +156,13 @@ fading_gradient = Number(
     answer=math.ceil(math.log(1 / 1000) / math.log(0.8)),
     tolerance=0.4,
     why=(
-        "After k steps, the power $0.8^k$ is left. It is 1/1000 at k = ln(1000) / ln(1/0.8), "
+        "After k steps, 0.8 to the power k is left. That is 1/1000 at k = ln(1000) / ln(1/0.8), "
         "which is just below 31."
     ),
     wrong=(
         WrongAnswer(
             30,
-            "Nearly: $0.8^{30}$ is still a little above a thousandth. One step more.",
+            "Nearly: after 30 steps a little more than a thousandth is left. One step more.",
         ),
         WrongAnswer(
             5,
@@ -176,7 +176,7 @@ fading_gradient = Number(
         ),
         WrongAnswer(
             800,
-            "Not 0.8 times 1000. Each step multiplies once more: find k so that $0.8^k$ < 0.001.",
+            "Not 0.8 times 1000. Each step multiplies once more: what power of 0.8 is 1/1000?",
         ),
     ),
 )
@@ -431,7 +431,7 @@ the new hidden state lies between -1 and 1.""",
     ),
 )
 
-# ----------------------------------------------------------------------- 2 how deep are the brackets
+# --------------------------------------------------------------- 2 how deep are the brackets
 
 
 def _bracket_tokens(generator):
@@ -491,7 +491,7 @@ def _bd_one_order(tokens):
     return weight_ih, torch.eye(2, dtype=torch.float64)
 
 
-def _bd_words_reset(tokens):
+def _bd_fades(tokens):
     weight_ih, weight_hh = _bracket_depth(tokens)
     return weight_ih, 0.5 * weight_hh
 
@@ -575,7 +575,7 @@ square ones. After the six tokens `( [ rain ( ) snow` that is `[1, 1]`. The word
         ),
         Misconception(
             "fades",
-            _bd_words_reset,
+            _bd_fades,
             "Your state is halved with each token, so an old bracket fades. It should count in "
             "full until it is closed.",
         ),
@@ -704,9 +704,9 @@ coupled_step = CodeExercise(
     title="An LSTM with one gate less",
     minutes=12,
     difficulty=2,
-    statement="""An LSTM may forget and take in at the same time, or do neither: it has two gates for
-that. Greff et al. (2017) tried one gate for both. Where the old is kept, nothing new comes in, and
-where something new comes in, the old makes room:
+    statement="""An LSTM may forget and take in at the same time, or do neither: it has two gates
+for that. Greff et al. (2017) tried one gate for both. Where the old is kept, nothing new comes in.
+Where something new comes in, the old makes room:
 
 $$i_t = 1 - f_t$$
 
@@ -898,11 +898,11 @@ sensitivities = CodeExercise(
     difficulty=3,
     statement="""An RNN has a single unit. So its weights are plain numbers, and $h_0 = 0$:
 
-$$h_t = \\tanh(w \\, x_t + u \\, h_{t-1} + b), \\qquad t = 1, \\ldots, T$$
+$$h_t = \\tanh(w \\, x_t + u \\, h_{t-1} + b)$$
 
-If $h_t$ were a little larger, by how much would the last state $h_T$ change? Compute the derivative
-of $h_T$ with respect to $h_t$ for every $t$ from 0 to $T$, *without* autograd. The derivative of
-$\\tanh(z)$ is $1 - \\tanh(z)^2$.
+There are $T$ inputs, so $t$ runs from 1 to $T$. If $h_t$ were a little larger, by how much would
+the last state $h_T$ change? Compute the derivative of $h_T$ with respect to $h_t$ for every $t$
+from 0 to $T$, *without* autograd. The derivative of $\\tanh(z)$ is $1 - \\tanh(z)^2$.
 
 Afterwards look for a way to make the derivative of $h_T$ with respect to $h_0$ larger than 1, and
 for one to make it vanish although $u = 3$.""",
@@ -919,9 +919,9 @@ for one to make it vanish although $u = 3$.""",
     reference=_sensitivities,
     make_inputs=_scalar_rnn,
     hints=(
-        "One step first. The derivative of h_t with respect to h_(t-1) is the slope of the tanh "
-        "there, 1 - h_t * h_t, times u. By the chain rule, several steps are a product.",
-        "Go forward once and note the factor u * (1 - h_t * h_t) of each step. Then go backward: "
+        "One step first. The derivative of `h_t` with respect to `h_(t-1)` is u times the slope of "
+        "the tanh there, `1 - h_t * h_t`. By the chain rule, several steps are a product.",
+        "Go forward once and note the factor `u * (1 - h_t * h_t)` of each step. Then go backward: "
         "begin with 1, multiply by the factor of step T, then of step T - 1, and so on.",
     ),
     misconceptions=(
@@ -946,8 +946,8 @@ for one to make it vanish although $u = 3$.""",
         Misconception(
             "slope_at_the_state_before",
             _sn_state_before,
-            "One step off: your slopes are those of the state *before*. The step to h_t goes "
-            "through the tanh that gave h_t.",
+            "One step off: your slopes are those of the state *before*. The step to `h_t` goes "
+            "through the tanh that gave `h_t`.",
         ),
         Misconception(
             "no_square",
@@ -964,28 +964,28 @@ for one to make it vanish although $u = 3$.""",
             "from_the_first",
             _sn_of_the_first,
             "You multiply from the first step on. That gives the derivative of each state with "
-            "respect to h_0. Asked for is that of the *last* state with respect to each.",
+            "respect to `h_0`. Asked for is that of the *last* state with respect to each.",
         ),
         Misconception(
             "last_first",
             _sn_last_first,
-            "The numbers are right and stand the wrong way round: the one of h_0 comes first.",
+            "The numbers are right and stand the wrong way round: the one of `h_0` comes first.",
         ),
         Misconception(
             "single_steps",
             _sn_single_steps,
-            "Those are the factors of single steps. From h_t to h_T there are several: multiply "
-            "them.",
+            "Those are the factors of single steps. From `h_t` to `h_T` there are several: "
+            "multiply them.",
         ),
         Misconception(
             "without_h0",
             _sn_from_first_state,
-            "One is missing: there are T + 1 states, and the first is h_0.",
+            "One is missing: there are T + 1 states, and the first is `h_0`.",
         ),
         Misconception(
             "only_the_whole_way",
             _sn_whole_way,
-            "That is the derivative with respect to h_0 alone. Return one number for each state.",
+            "That is the derivative with respect to `h_0` alone. Return one number for each state.",
         ),
     ),
     edge_cases=(([], 0.5, 0.5, 0.1), ([0.0] * 40, 1.0, 1.5, 0.0)),
@@ -1100,17 +1100,17 @@ count_modulo = CodeExercise(
     title="Weights by hand: count modulo k",
     minutes=40,
     difficulty=4,
-    statement="""Is the number of ones so far even or odd? The last $n - 1$ bits do not tell, however
-large $n$ is: no n-gram model can know. An RNN can. Here its units are switches, on (1) or off (0).
-They read a bit $x_t$, 0 or 1, and all are off before the first:
+    statement="""Is the number of ones so far even or odd? The last $n - 1$ bits do not tell,
+however large $n$ is: no n-gram model can know. An RNN can. Here its units are switches, on (1) or
+off (0). They read a bit $x_t$, 0 or 1, and all are off before the first:
 
-$$h_t[i] = 1 \\text{ where } \\; w_{ih}[i] \\, x_t + \\sum_j W_{hh}[i, j] \\, h_{t-1}[j] + b[i] > 0,
-\\text{ otherwise } 0$$
+$$z_t[i] = w_{ih}[i] \\, x_t + \\sum_j W_{hh}[i, j] \\, h_{t-1}[j] + b[i]$$
 
-The output is the sum $\\sum_i w_{out}[i] \\, h_t[i]$. Choose the weights so that after every bit it
-is the number of ones so far *modulo k*: 0, 1, ..., k - 1, and 0 again. With k = 2 that is the
-parity. You decide how many units there are. Several answers are right, and any is accepted: every
-state that your network can reach is tried.""",
+Unit $i$ is on, $h_t[i] = 1$, where $z_t[i] > 0$. Otherwise it is off. The output is the sum
+$\\sum_i w_{out}[i] \\, h_t[i]$. Choose the weights so that after every bit it is the number of ones
+so far *modulo k*: 0, 1, ..., k - 1, and 0 again. With k = 2 that is the parity. You decide how many
+units there are. Several answers are right, and any is accepted: the states that your network can
+reach are tried one by one.""",
     stub='''def count_modulo(k):
     """The weights of an RNN of switches that counts ones modulo k.
 
@@ -1293,17 +1293,18 @@ through_time = CodeExercise(
     difficulty=5,
     statement="""Write what `backward()` does for an RNN, without autograd. With $h_0 = 0$,
 
-$$h_t = \\tanh(W_{ih} \\, x_t + W_{hh} \\, h_{t-1} + b), \\qquad
-L = \\sum_{t=1}^{T} L_t, \\quad L_t = \\tfrac{1}{2} \\, \\lVert h_t - y_t \\rVert^2 .$$
+$$h_t = \\tanh(W_{ih} \\, x_t + W_{hh} \\, h_{t-1} + b)$$
 
-Here $x_t$ has `d_input` numbers, $h_t$ and the target $y_t$ have `d_hidden`. Return the gradients of
-$W_{ih}$, $W_{hh}$ and $b$.
+$$L = \\sum_{t=1}^{T} L_t, \\quad L_t = \\frac{1}{2} \\sum_i (h_t[i] - y_t[i])^2$$
+
+Here $x_t$ has `d_input` numbers, $h_t$ and the target $y_t$ have `d_hidden`. Return the gradients
+of $W_{ih}$, $W_{hh}$ and $b$.
 
 The chapter cuts the text into chunks, so a loss early in a chunk hardly looks back at all. Cut
-more evenly: *every* loss goes back through `n_steps` steps of reading. $L_t$ contributes through its
-own step $t$, and through steps $t - 1$, ..., $t - \\text{n\\_steps} + 1$, as far as there are such.
-What lies before counts as a constant. With `n_steps` at least $T$ this is the whole gradient, and
-autograd shows whether you are right.""",
+more evenly: *every* loss goes back through `n_steps` steps of reading. With `n_steps` 3, $L_t$
+contributes through its own step $t$ and through the steps $t - 1$ and $t - 2$, as far as there are
+such. What lies before counts as a constant. With `n_steps` at least $T$ this is the whole gradient,
+and autograd shows whether you are right.""",
     stub='''def through_time(inputs, targets, weight_ih, weight_hh, bias, n_steps):
     """Gradients of an RNN's squared loss; each loss goes back n_steps steps.
 
@@ -1321,9 +1322,9 @@ autograd shows whether you are right.""",
     reference=_through_time,
     make_inputs=_short_sequence,
     hints=(
-        "Go forward and keep every state, h_0 too. Then take one loss at a time. Its gradient at "
-        "h_t is h_t - y_t. Through the tanh: multiply by 1 - h_t * h_t, element by element; call "
-        "the result d. The gradient of the bias grows by d.",
+        "Go forward and keep every state, `h_0` too. Then take one loss at a time. Its gradient at "
+        "`h_t` is `h_t - y_t`. Through the tanh: multiply by `1 - h_t * h_t`, number by number. "
+        "Call it d. The gradient of the bias grows by d.",
         "The gradient of `weight_ih` grows by `torch.outer(d, x_t)`, that of `weight_hh` by "
         "`torch.outer(d, h_(t-1))`. At the state before, the gradient is `weight_hh.T @ d`. Go on "
         "from there with t - 1, n_steps times in all, but not beyond step 1.",
@@ -1399,8 +1400,8 @@ autograd shows whether you are right.""",
         Misconception(
             "uphill",
             _tt_uphill,
-            "All signs are turned round. The gradient at h_t is h_t - y_t; it points uphill, and "
-            "training goes against it.",
+            "All signs are turned round. The gradient at `h_t` is `h_t - y_t`; it points uphill, "
+            "and training goes against it.",
         ),
     ),
     edge_cases=((*_LONG_WAY, 100), (*_LONG_WAY, 1)),

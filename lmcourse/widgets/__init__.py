@@ -1,17 +1,32 @@
 """The widgets of the course: alive in JupyterLab and in the published book, without a server."""
 
-from lmcourse.widgets.base import CourseWidget, site_scripts
+from lmcourse.widgets.alignment_viewer import AlignmentViewer
+from lmcourse.widgets.attention_steps import AttentionSteps
+from lmcourse.widgets.base import (
+    CourseWidget,
+    ModelWidget,
+    site_scripts,
+    weights_scripts,
+)
+from lmcourse.widgets.bottleneck_explorer import BottleneckExplorer
 from lmcourse.widgets.exercise_card import ExerciseCard
 from lmcourse.widgets.markov_explorer import MarkovExplorer
 from lmcourse.widgets.quiz_card import QuizCard
+from lmcourse.widgets.rnn_stepper import RNNStepper
 from lmcourse.widgets.shannon_game import ShannonGame, shannon_bounds
 
 __all__ = [
+    "AlignmentViewer",
+    "AttentionSteps",
+    "BottleneckExplorer",
     "CourseWidget",
     "ExerciseCard",
     "MarkovExplorer",
+    "ModelWidget",
     "QuizCard",
+    "RNNStepper",
     "ShannonGame",
     "shannon_bounds",
     "site_scripts",
+    "weights_scripts",
 ]
