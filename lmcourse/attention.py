@@ -225,7 +225,7 @@ def attention_translator(
 def attention_weights(
     model: Seq2Seq, pairs: Sequence[Pair]
 ) -> list[Float[Tensor, "target source"]]:
-    """Where an attention decoder looks while it writes each target token, given those before.
+    """Where an attention decoder looks while it writes each target token.
 
     Returns:
         For each pair a row for each target token but `<s>` (the row of `</s>` is the last), a

@@ -3,9 +3,10 @@
 A **probe** is a classifier trained on frozen vectors (Alain & Bengio, 2017, *Understanding
 Intermediate Layers Using Linear Classifier Probes*). It is linear, so that it cannot work out for
 itself what the network did not. Where it is right on vectors it has not seen, they hold the answer.
-How much of that is the probe's own learning, a control tells: the same probe for random labels, or
-on the vectors of an untrained network (Hewitt & Liang, 2019, *Designing and Interpreting Probes
-with Control Tasks*). That the network itself uses what a probe finds, no probe can show.
+How much of that is the probe's own learning, a control tells: the same probe for random labels
+(Hewitt & Liang, 2019, *Designing and Interpreting Probes with Control Tasks*), or on the vectors of
+an untrained network (Conneau et al., 2018, *What You Can Cram into a Single Vector*). That the
+network itself uses what a probe finds, no probe can show.
 """
 
 import math

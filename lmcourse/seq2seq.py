@@ -1,9 +1,9 @@
 """Sequence to sequence: one network reads a sentence, another writes its translation.
 
 Adds to `rnn` a second language to write in. The encoder reads the source into one vector; the
-decoder is a language model of the target that sees this vector at every step (Sutskever et al.,
-2014, *Sequence to Sequence Learning with Neural Networks*; Cho et al., 2014, *Learning Phrase
-Representations using RNN Encoder-Decoder for Statistical Machine Translation*).
+decoder is a language model of the target that starts from this vector (Sutskever et al., 2014,
+*Sequence to Sequence Learning with Neural Networks*) and sees it at every step (Cho et al., 2014,
+*Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation*).
 
 A pair is `(source, target)`: two lists of token ids, each `[0, ..., 1]`.
 """
@@ -44,6 +44,9 @@ def reverse_each(
 
 class Bidirectional(nn.Module):
     """Two layers read the same sequence, one from each end (Schuster & Paliwal, 1997).
+
+    Each side reads by itself. With one layer a side this is torch's `bidirectional=True`; torch's
+    upper layers read both sides of the one below.
 
     Args:
         forwards: reads from left to right.
@@ -97,7 +100,8 @@ class Encoded(NamedTuple):
     Attributes:
         memory: an output for every source token, (batch, source, d_memory).
         mask: True for a real token, (batch, source).
-        context: one vector for the whole sentence, (batch, d_memory): the last hidden state.
+        context: one vector for the whole sentence, (batch, d_memory): the last hidden state; of
+            two directions, the last of both, side by side.
         keys: what a decoder compares itself with, (batch, source, d_key); the memory itself,
             until the decoder prepares something else.
     """
@@ -323,7 +327,8 @@ def beam_search(
         max_new_tokens: the most tokens to write, 1 or more.
 
     Returns:
-        The hypotheses, the most probable first. Those that ended come before the others.
+        The hypotheses, `width` at most: first those that ended, then those that are still open at
+        `max_new_tokens`; of each kind the most probable first.
 
     Raises:
         ValueError: width or max_new_tokens is below 1.

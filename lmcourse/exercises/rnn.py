@@ -767,7 +767,7 @@ already added up.""",
             "candidate_sigmoid",
             _cs_candidate_sigmoid,
             "You take the sigmoid of all three. The candidate goes through the tanh: it must be "
-            "able to be negative, or the cell could only grow.",
+            "able to be negative, or nothing could bring the cell below zero.",
         ),
         Misconception(
             "candidate_raw",
