@@ -1,8 +1,8 @@
 """RNN, GRU and LSTM: a training step of lmcourse's layers beside torch.nn's.
 
 A step reads a batch forwards and sends a gradient back to all parameters and to the inputs. Both
-sides have the same weights and read the same numbers. They take turns in one process, and which
-of them begins alternates, so that what slows the machine down slows both.
+sides have the same weights and read the same numbers. They take turns on one thread of one process,
+and which of them begins alternates, so that what slows the machine down slows both.
 
 Run `python -m benchmarks.recurrent`: it prints the table and rewrites it in README.md.
 """
@@ -10,7 +10,6 @@ Run `python -m benchmarks.recurrent`: it prints the table and rewrites it in REA
 import platform
 import statistics
 import time
-from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -21,7 +20,6 @@ from lmcourse.rnn import GRU, LSTM, RNN, RecurrentLayers
 
 BATCH_SIZE, TIME, WIDTH = 64, 128, 256
 PROMISED = {RNN: 1.1, GRU: 1.15, LSTM: 1.3}
-THREADS = (1, 2)
 WARM_UP, REPEATS = 3, 15
 
 
@@ -41,57 +39,38 @@ def rivals(kind: type[RecurrentLayers]) -> tuple[nn.Module, nn.Module]:
     return ours, theirs
 
 
-def seconds(work: Callable[[], object], clock: Callable[[], float]) -> float:
-    """How long the work takes."""
-    start = clock()
-    work()
-    return clock() - start
-
-
-def step_seconds(
-    kind: type[RecurrentLayers], n_threads: int
-) -> tuple[list[float], list[float]]:
-    """Seconds of each step, ours and torch's, one pair a repeat.
-
-    On one thread processor time is taken, so that busy neighbours count little. The processor
-    time of several threads is their sum, so there it is the clock on the wall.
-    """
-    torch.set_num_threads(n_threads)
-    clock = time.process_time if n_threads == 1 else time.perf_counter
+def step_seconds(kind: type[RecurrentLayers]) -> tuple[list[float], list[float]]:
+    """Processor seconds of each step, ours and torch's."""
     shape = (BATCH_SIZE, TIME, WIDTH)
     inputs, gradient = torch.randn(shape, requires_grad=True), torch.randn(shape)
-    layers = rivals(kind)
-    times = ([], [])
+    layers, times = rivals(kind), ([], [])
     for repeat in range(WARM_UP + REPEATS):
         for side in (0, 1) if repeat % 2 else (1, 0):
-            taken = seconds(
-                lambda side=side: training_step(layers[side], inputs, gradient), clock
-            )
-            if repeat >= WARM_UP:
-                times[side].append(taken)
-    return times
+            start = time.process_time()
+            training_step(layers[side], inputs, gradient)
+            times[side].append(time.process_time() - start)
+    return times[0][WARM_UP:], times[1][WARM_UP:]
 
 
 def measure() -> str:
     """The table, in Markdown."""
     lines = [
-        "| | threads | lmcourse, ms | torch.nn, ms | lmcourse / torch.nn | promised at most |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| | lmcourse, ms | torch.nn, ms | lmcourse / torch.nn | promised at most |",
+        "| --- | ---: | ---: | ---: | ---: |",
     ]
-    for n_threads in THREADS:
-        for kind, promised in PROMISED.items():
-            ours, theirs = map(statistics.median, step_seconds(kind, n_threads))
-            lines.append(
-                f"| {kind.__name__} | {n_threads} | {ours * 1e3:.0f} | {theirs * 1e3:.0f} | "
-                f"{ours / theirs:.2f} | {promised:.2f} |"
-            )
+    for kind, promised in PROMISED.items():
+        ours, theirs = map(statistics.median, step_seconds(kind))
+        lines.append(
+            f"| {kind.__name__} | {ours * 1e3:.0f} | {theirs * 1e3:.0f} | "
+            f"{ours / theirs:.2f} | {promised:.2f} |"
+        )
     about = machine()
     lines += [
         "",
         f"One layer, batch {BATCH_SIZE}, time {TIME}, width {WIDTH}; medians of {REPEATS} steps "
-        f"after {WARM_UP} to warm up. One thread: processor time; two: time on the wall.",
+        f"after {WARM_UP} to warm up.",
         "",
-        f"Machine: {about['processor']}, {about['cores']} cores. Python "
+        f"Machine: {about['processor']}, {about['cores']} cores, one thread used. Python "
         f"{platform.python_version()}, torch {torch.__version__}.",
     ]
     return "\n".join(lines)
@@ -99,10 +78,9 @@ def measure() -> str:
 
 def main() -> None:
     """Measure, print, and rewrite the table of README.md."""
-    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     torch.manual_seed(0)
     rewrite_table("recurrent", measure())
-    torch.set_num_threads(n_threads)
 
 
 if __name__ == "__main__":

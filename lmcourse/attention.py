@@ -58,7 +58,7 @@ def attend(
     values: Float[Tensor, "batch keys d_value"],
     mask: Bool[Tensor, "batch keys"],
 ) -> tuple[Float[Tensor, "batch d_value"], Float[Tensor, "batch keys"]]:
-    """The weighted mean of the values, and the weights.
+    """The weighted mean of the values, and the weights. Masked values count for nothing, if finite.
 
     >>> context, weights = attend(
     ...     torch.zeros(1, 2), torch.tensor([[[2.0], [4.0]]]), torch.ones(1, 2, dtype=torch.bool))
@@ -297,7 +297,7 @@ def alignment_error_rate(
 
 
 def diagonal_links(n_source: int, n_target: int) -> Links:
-    """Link each target word to the source word at the same share of the way: no order changes.
+    """Link each target word to the source word at the same share of the way, rounded down.
 
     >>> sorted(diagonal_links(n_source=2, n_target=4))
     [(0, 0), (0, 1), (1, 2), (1, 3)]
@@ -341,7 +341,7 @@ class IBMModel1:
         return f"IBMModel1{self.table.shape}"
 
     def fit(self, pairs: Sequence[Pair], n_rounds: int = 10) -> "IBMModel1":
-        """Estimate the table. Every round makes the targets more probable. Returns the model."""
+        """Estimate the table. No round makes the targets less probable. Returns the model."""
         words = [(source[:-1], target[1:-1]) for source, target in pairs]
         for _ in range(n_rounds):
             expected = np.zeros_like(self.table)

@@ -327,8 +327,8 @@ def beam_search(
         max_new_tokens: the most tokens to write, 1 or more.
 
     Returns:
-        The hypotheses, `width` at most: first those that ended, then those that are still open at
-        `max_new_tokens`; of each kind the most probable first.
+        The hypotheses, `width` at most: first those that ended, then those that are still open;
+        of each kind the most probable first.
 
     Raises:
         ValueError: width or max_new_tokens is below 1.

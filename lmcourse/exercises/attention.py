@@ -196,7 +196,8 @@ what_a_weight_says = Choice(
     ),
     options=(
         Option(
-            "nine tenths of the context vector are the encoder's output at *rabbit*",
+            "the context vector is 0.9 times the encoder's output at *rabbit*, and 0.1 times "
+            "a mean of the others",
             correct=True,
             why=(
                 "That is what the weight is: a factor in a mean. The output at *rabbit* also knows "
@@ -484,7 +485,7 @@ looked at costs infinitely much.
 Write this for a batch. Both sides have padding. The rows of `weights` that belong to target padding
 sum to 1 like the others, but nobody wrote anything there.""",
     stub='''def coverage(weights, source_mask, target_mask):
-    """How well each source sentence was looked at, in nats; 0 is best.
+    """How well each source sentence was looked at, in natural logarithms; 0 is best.
 
     weights: Float[Tensor, "batch target source"]; each row sums to 1, and source
         padding has weight 0.
@@ -669,7 +670,7 @@ grow_alignment = CodeExercise(
     statement="""Train one translator from English to Korean and one from Korean to English. Each
 links every word that it writes to one word that it reads. So the two alignments differ. Links that
 both have are mostly right, but there are few of them. Links that one of them has are many, but not
-all are right. Koehn, Och & Marcu (2003) start with the first kind and grow:
+all are right. Koehn, Och & Marcu (2003) start with the first kind and grow. In a simple form:
 
 1. Accept the links that both directions have.
 2. Go through the other links of both directions together, in sorted order. Accept a link if it is

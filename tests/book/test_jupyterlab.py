@@ -20,6 +20,8 @@ from playwright.sync_api import expect
 CELLS = [
     "from lmcourse.widgets import MarkovExplorer\nexplorer = MarkovExplorer()\nexplorer",
     "print('tokens walked:', len(explorer.walk))",
+    "from lmcourse.widgets import RNNStepper\nstepper = RNNStepper('the dog')\nstepper",
+    "print('sentence read:', stepper.sentence)",
 ]
 OPTIONS = [
     "--no-browser",
@@ -101,30 +103,51 @@ def wait_for(url: str, server: subprocess.Popen, seconds: float = 90) -> None:
     raise TimeoutError(f"{url} did not answer within {seconds} s")
 
 
-def test_a_widget_reacts_and_python_reads_its_value(lab, open_page):
+@pytest.fixture
+def cells(lab, open_page):
+    """The cells of the notebook in JupyterLab; whose log must show no error of ours."""
     page = open_page(lab)
     page.set_default_timeout(90_000)
     expect.set_options(timeout=90_000)
-    cells = page.locator(".jp-Notebook .jp-CodeCell")
-    cells.first.locator(".cm-content").click()
-    page.keyboard.press("Shift+Enter")
-    widget = page.locator(".jp-OutputArea-output .lmcourse")
-    expect(widget).to_be_visible()
-
-    def walked() -> int:
-        """What Python says when the second cell runs."""
-        cells.nth(1).locator(".cm-content").click()
-        page.keyboard.press("Control+Enter")
-        said = cells.nth(1).locator(".jp-OutputArea-output")
-        expect(said).to_contain_text("tokens walked:")
-        return int(said.inner_text().split(":")[1])
-
-    before = walked()
-    widget.get_by_role("button", name="Step at random").click()
-    page.wait_for_timeout(500)
-    assert walked() == before + 1
+    yield page.locator(".jp-Notebook .jp-CodeCell")
     problems = [
         line for line in page.log if line.startswith(("other host", "script error"))
     ]
     page.log.clear()  # the rest is JupyterLab's own talk
     assert not problems
+
+
+def run(cell) -> None:
+    """Run a cell, and stay in it."""
+    cell.locator(".cm-content").click()
+    cell.page.keyboard.press("Control+Enter")
+
+
+def said(cell, label: str) -> str:
+    """What Python prints after the label when the cell runs."""
+    run(cell)
+    output = cell.locator(".jp-OutputArea-output")
+    expect(output).to_contain_text(label)
+    return output.inner_text().split(label)[1].strip()
+
+
+def test_a_widget_reacts_and_python_reads_its_value(cells):
+    run(cells.nth(0))
+    widget = cells.nth(0).locator(".jp-OutputArea-output .lmcourse")
+    expect(widget).to_be_visible()
+    before = int(said(cells.nth(1), "tokens walked:"))
+    widget.get_by_role("button", name="Step at random").click()
+    widget.page.wait_for_timeout(500)
+    assert int(said(cells.nth(1), "tokens walked:")) == before + 1
+
+
+def test_a_trained_model_gets_its_weights_from_the_kernel(cells):
+    run(cells.nth(2))
+    widget = cells.nth(2).locator(".jp-OutputArea-output .lmcourse")
+    likeliest = widget.get_by_role("group", name="Go on").get_by_role("button").first
+    expect(likeliest).to_be_visible()  # the model has answered
+    assert said(cells.nth(3), "sentence read:") == "the dog"
+    word = likeliest.inner_text().split()[0]
+    likeliest.click()
+    widget.page.wait_for_timeout(500)
+    assert said(cells.nth(3), "sentence read:") == f"the dog {word}"
