@@ -896,7 +896,7 @@ sensitivities = CodeExercise(
     title="What is left of an early state?",
     minutes=20,
     difficulty=3,
-    statement="""An RNN has a single unit. So its weights are plain numbers, and $h_0 = 0$:
+    statement="""An RNN has a single unit. Its weights are plain numbers. It starts with $h_0 = 0$:
 
 $$h_t = \\tanh(w \\, x_t + u \\, h_{t-1} + b)$$
 
@@ -1300,7 +1300,7 @@ $$L = \\sum_{t=1}^{T} L_t, \\quad L_t = \\frac{1}{2} \\sum_i (h_t[i] - y_t[i])^2
 Here $x_t$ has `d_input` numbers, $h_t$ and the target $y_t$ have `d_hidden`. Return the gradients
 of $W_{ih}$, $W_{hh}$ and $b$.
 
-The chapter cuts the text into chunks, so a loss early in a chunk hardly looks back at all. Cut
+The chapter cuts the text into pieces, so a loss early in a piece hardly looks back at all. Cut
 more evenly: *every* loss goes back through `n_steps` steps of reading. With `n_steps` 3, $L_t$
 contributes through its own step $t$ and through the steps $t - 1$ and $t - 2$, as far as there are
 such. What lies before counts as a constant. With `n_steps` at least $T$ this is the whole gradient,
@@ -1348,10 +1348,10 @@ and autograd shows whether you are right.""",
             "One step too far: `n_steps` counts the loss's own step.",
         ),
         Misconception(
-            "chunks",
+            "pieces",
             _tt_chunks,
-            "You cut the sequence into chunks, as the chapter does. Then a loss at the start of a "
-            "chunk goes back one step only. Here every loss goes back `n_steps` steps.",
+            "You cut the sequence into pieces, as the chapter does. Then a loss at the start of a "
+            "piece goes back one step only. Here every loss goes back `n_steps` steps.",
         ),
         Misconception(
             "last_loss_only",

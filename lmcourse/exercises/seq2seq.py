@@ -1145,8 +1145,8 @@ best_for_sure = CodeExercise(
     minutes=45,
     difficulty=5,
     statement="""A beam may lose the best translation: its beginning looked too poor. Find the most
-probable one *for sure*, without a beam. You cannot try all: seven words in up to eleven places
-make more than two thousand million sentences.
+probable one *for sure*, without a beam. You cannot try all: the check has seven words, in up to
+eleven places. They make more than two thousand million sentences.
 
 What helps is what the chapter's beam search uses, too: a longer beginning is never more probable
 than a shorter one that it goes on from. So a beginning that is worse than a *finished* translation

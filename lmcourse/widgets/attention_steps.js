@@ -399,7 +399,7 @@ function render({ model, el }) {
     const masked = words.filter((_, j) => !now.mask[j]);
     if (step === 1) {
       const first = best(pass.scores, open);
-      return `A score says how well a word fits the decoder's state. The highest has “${words[first]}”: ${digits(pass.scores[first])}. Any number is possible; only differences count.`;
+      return `A score says how well a word fits the decoder's state. “${words[first]}” has the highest: ${digits(pass.scores[first])}. Any number is possible; only differences count.`;
     }
     if (step === 2)
       return `Softmax makes the scores positive and lets them sum to 1. “${words[top]}” gets the most: ${digits(pass.weights[top])}.${masked.length ? ` Weight exactly 0 for ${masked.map((word) => `“${word}”`).join(" and ")}: masked.` : ""}`;

@@ -157,7 +157,7 @@ function render({ model, el }) {
     { hidden: true },
     h("div", { class: "lc-part" }, heading, said.node, facts, tape,
       h("p", { class: "lc-muted lc-small", style: "margin-top:.4rem" },
-        "Above the right word, below the model's: ✓ right here, ↔ right at another place, ✗ wrong, ∅ missing; then its log probability in bits (0: the model was certain)."),
+        "Upper line: the right word. Lower line: the model's. ✓ right here, ↔ stands elsewhere in the right translation, ✗ wrong, ∅ missing; then its log probability in bits (0: the model was certain)."),
       read),
     h("div", { class: "lc-tr-halves" },
       h("div", {}, h("p", { class: "lc-label" }, "The one vector that everything passes through"), vector,

@@ -273,7 +273,7 @@ function start(model, stage, note, network) {
         vectors.map((input) => h("label", { class: "lc-row", style: "font-weight:400;gap:.35rem" }, input, `${input.value} state`)))),
     strip,
     h("p", { class: "lc-muted lc-small", style: "margin-top:.3rem" },
-      `One bar for each of the ${size} units: up is positive, down is negative. A dot marks the ${CHANGED} that changed most, a short line their value before.`),
+      `One bar for each of the ${size} units: up is positive, down is negative. A square at the top marks the ${CHANGED} that changed most, a short line their value before.`),
     h("p", { class: "lc-muted lc-small", id: `${id}-changed`, style: "margin:.6rem 0 .3rem" }, "Changed most at this word (press to pin):"),
     changed,
     differ,

@@ -562,7 +562,7 @@ def test_steps_by_mouse(steps):
     for word, value in (("the", 0), ("cat", math.log(2)), ("sleeps", math.log(4))):
         steps.get_by_label(f"Encoder output of {word}, number 1").fill(str(value))
         steps.get_by_label(f"Encoder output of {word}, number 2").fill("7")
-    assert "The highest has “sleeps”: 1.39." in status(steps)
+    assert "“sleeps” has the highest: 1.39." in status(steps)
     assert "e₂ = q · h₂ = 1·0.693 + 0·7 = 0.693" in formulas(steps)
     go(steps, 2)
     assert "α₁ = exp(e₁) / sum = 1 / 7 = 0.143" in formulas(steps)
