@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lmcourse.language_models import LanguageModel
-from lmcourse.self_attention import check_mask, scaled_dot_product_attention
+from lmcourse.self_attention import (
+    CausalLanguageModel,
+    ResidualAttention,
+    SinusoidalPositions,
+    TokenEmbedding,
+    check_mask,
+    scaled_dot_product_attention,
+)
 from lmcourse.training import evaluating
 
 
@@ -200,7 +207,6 @@ class Stack(nn.Module):
     Args:
         layers: each is called with the vectors and a mask, and gives vectors of the same shape.
 
-    >>> from lmcourse.self_attention import ResidualAttention
     >>> stack = Stack(*(ResidualAttention(MultiHeadAttention(8, 2)) for _ in range(3)))
     >>> stack(torch.zeros(2, 5, 8)).shape
     torch.Size([2, 5, 8])
@@ -218,6 +224,26 @@ class Stack(nn.Module):
         for layer in self.layers:
             hidden = layer(hidden, mask)
         return hidden
+
+
+def attention_only_model(
+    vocab_size: int, d_model: int = 64, n_heads: int = 4, n_layers: int = 2
+) -> CausalLanguageModel:
+    """The language model of chapter 7: layers of attention and nothing else between them.
+
+    >>> model = attention_only_model(vocab_size=102)
+    >>> sum(parameter.numel() for parameter in model.parameters())
+    46438
+    """
+    layers = Stack(
+        *(
+            ResidualAttention(MultiHeadAttention(d_model, n_heads))
+            for _ in range(n_layers)
+        )
+    )
+    return CausalLanguageModel(
+        TokenEmbedding(vocab_size, d_model, SinusoidalPositions()), layers
+    )
 
 
 # -------------------------------------------------------------------------- looking at weights
@@ -264,10 +290,7 @@ def attention_maps(
 
     All layers must have the same number of heads.
 
-    >>> from lmcourse.self_attention import (
-    ...     CausalLanguageModel, ResidualAttention, SinusoidalPositions, TokenEmbedding)
-    >>> layers = Stack(*(ResidualAttention(MultiHeadAttention(8, 2)) for _ in range(3)))
-    >>> model = CausalLanguageModel(TokenEmbedding(7, 8, SinusoidalPositions()), layers)
+    >>> model = attention_only_model(vocab_size=7, d_model=8, n_heads=2, n_layers=3)
     >>> attention_maps(model, torch.tensor([[0, 5, 4, 1]])).shape
     torch.Size([3, 1, 2, 4, 4])
     """

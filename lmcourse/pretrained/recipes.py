@@ -13,9 +13,11 @@ from lmcourse import pretrained
 from lmcourse.attention import attention_translator
 from lmcourse.data.grammar import teaching_language
 from lmcourse.data.translation import translation_data
+from lmcourse.multi_head_attention import attention_only_model
 from lmcourse.rnn import LSTM, RNNLanguageModel
 from lmcourse.seq2seq import small_translator
 from lmcourse.training import History, generator, initialised, train
+from lmcourse.transformer import small_transformer
 
 SEED = 0
 
@@ -64,6 +66,14 @@ def train_language_model(model: nn.Module) -> History:
         dev=[encode(text) for text in language.dev],
         evaluate_every=1_000,
     )
+
+
+# ---- the language models of chapters 7 and 8 ---------------------------------------------------
+
+
+def of_teaching_language(make: Callable[[int], nn.Module]) -> Callable[[], nn.Module]:
+    """A way to make an untrained model of the teaching language."""
+    return lambda: make(teaching_language().tokenizer.vocab_size)
 
 
 # ---- the translators of chapters 4 and 5 -------------------------------------------------------
@@ -135,6 +145,18 @@ RECIPES = {
         train_translator,
         translation_vocabularies,
     ),
+    "multi_head_attention": Recipe(
+        "The model of chapter 7, two layers of attention alone, trained on the teaching language.",
+        of_teaching_language(attention_only_model),
+        train_language_model,
+        lambda: {"tokens": teaching_language().tokenizer.tokens},
+    ),
+    "transformer": Recipe(
+        "The Transformer of chapter 8, trained on the teaching language.",
+        of_teaching_language(small_transformer),
+        train_language_model,
+        lambda: {"tokens": teaching_language().tokenizer.tokens},
+    ),
 }
 
 
@@ -147,7 +169,8 @@ def recipe(name: str) -> Recipe:
     >>> recipe("markov")
     Traceback (most recent call last):
     ...
-    ValueError: there is no recipe 'markov'; there are: rnn, seq2seq, attention
+    ValueError: there is no recipe 'markov'; there are: rnn, seq2seq, attention,
+    multi_head_attention, transformer
     """
     if name not in RECIPES:
         raise ValueError(

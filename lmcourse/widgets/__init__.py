@@ -11,6 +11,7 @@ from lmcourse.widgets.base import (
 from lmcourse.widgets.bottleneck_explorer import BottleneckExplorer
 from lmcourse.widgets.exercise_card import ExerciseCard
 from lmcourse.widgets.markov_explorer import MarkovExplorer
+from lmcourse.widgets.qkv_stepper import QKVStepper
 from lmcourse.widgets.quiz_card import QuizCard
 from lmcourse.widgets.rnn_stepper import RNNStepper
 from lmcourse.widgets.shannon_game import ShannonGame, shannon_bounds
@@ -23,6 +24,7 @@ __all__ = [
     "ExerciseCard",
     "MarkovExplorer",
     "ModelWidget",
+    "QKVStepper",
     "QuizCard",
     "RNNStepper",
     "ShannonGame",

@@ -241,6 +241,112 @@ export function additiveAttention(query, keys, values, weights, mask) {
 }
 
 // ---------------------------------------------------------------------------------------------
+// Transformer. Names of weights as in lmcourse.multi_head_attention and lmcourse.transformer.
+
+/** The error function 2/√π ∫₀ˣ exp(-t²) dt, by a series of terms of one sign; beyond ±6 it is ±1. */
+export function erf(x) {
+  if (Math.abs(x) > 6) return Math.sign(x);
+  let term = (2 / Math.sqrt(Math.PI)) * x * Math.exp(-x * x);
+  let total = term;
+  for (let n = 1; Math.abs(term) > 1e-17; n += 1) {
+    term *= (2 * x * x) / (2 * n + 1);
+    total += term;
+  }
+  return total;
+}
+
+/** max(x, 0) at every place. */
+export function relu(input) {
+  return elementwise((x) => Math.max(x, 0), input);
+}
+
+/** x P(a standard normal number is below x), at every place: the exact GELU, torch's default. */
+export function gelu(input) {
+  return elementwise((x) => (x / 2) * (1 + erf(x / Math.SQRT2)), input);
+}
+
+/** (..., d) -> (..., d): each row to mean 0 and variance 1, then times weight (d) plus bias (d). */
+export function layerNorm(input, weight, bias, eps = 1e-5) {
+  const n = weight.shape[0];
+  sameAxis("layerNorm", input.shape.at(-1), n);
+  const data = new Float64Array(input.data.length);
+  for (let start = 0; start < data.length; start += n) {
+    const features = input.data.subarray(start, start + n);
+    const mean = features.reduce((a, b) => a + b) / n;
+    const variance = features.reduce((total, x) => total + (x - mean) ** 2, 0) / n;
+    features.forEach((x, i) => (data[start + i] = ((x - mean) / Math.sqrt(variance + eps)) * weight.data[i] + bias.data[i]));
+  }
+  return { shape: [...input.shape], data };
+}
+
+/** -> (time, d_model): features 2i and 2i + 1 of position t are sin and cos of t / 10000^(2i / d_model). */
+export function sinusoidalPositions(time, dModel) {
+  if (dModel % 2) throw new Error(`sinusoidalPositions: ${dModel} features; sines and cosines come in pairs.`);
+  const data = Float64Array.from({ length: time * dModel }, (_, at) => {
+    const i = at % dModel;
+    const angle = Math.floor(at / dModel) * 10000 ** (-(i - (i % 2)) / dModel);
+    return i % 2 ? Math.cos(angle) : Math.sin(angle);
+  });
+  return { shape: [time, dModel], data };
+}
+
+/** -> (time, time) of booleans, a mask: each position may attend to itself and to those before it. */
+export function causalMask(time) {
+  return { shape: [time, time], data: Array.from({ length: time * time }, (_, at) => at % time <= Math.floor(at / time)) };
+}
+
+/**
+ * hidden (queries, d_model), memory (keys, d_model) -> { output (queries, d_model), weights (n_heads,
+ * queries, keys), query, key, value (n_heads, queries or keys, d_head) }. mask as in `softmax`, the
+ * same for all heads.
+ */
+export function multiHeadAttention(hidden, weights, nHeads, mask, memory = hidden) {
+  const rows = weights["in_projection.weight"].shape[0] / 3;
+  if (rows % nHeads) throw new Error(`multiHeadAttention: ${rows} features cannot be cut into ${nHeads} heads.`);
+  const heads = Array.from({ length: nHeads }, (_, head) => head);
+  const [query, key, value] = [hidden, memory, memory].map((input, part) => {
+    const cut = ({ shape, data }) => row({ shape: [3, rows, ...shape.slice(1)], data }, part);
+    const projected = linear(input, cut(weights["in_projection.weight"]), cut(weights["in_projection.bias"]));
+    return stack(heads.map((head) => chunk(projected, head, nHeads)));
+  });
+  const found = heads.map((head) => {
+    const scores = elementwise((score) => score / Math.sqrt(rows / nHeads), dotScores(row(query, head), row(key, head)));
+    return attend(scores, row(value, head), mask);
+  });
+  const gathered = concat(...found.map((one) => one.context));
+  const output = linear(gathered, weights["out_projection.weight"], weights["out_projection.bias"]);
+  return { output, weights: stack(found.map((one) => one.weights)), query, key, value };
+}
+
+/** hidden (..., d_model) -> (..., d_model). activation: `relu` or `gelu`. */
+export function feedForward(hidden, weights, activation = relu) {
+  const inner = activation(linear(hidden, weights["inner.weight"], weights["inner.bias"]));
+  return linear(inner, weights["outer.weight"], weights["outer.bias"]);
+}
+
+const blockNorm = (input, weights, part) => layerNorm(input, weights[`${part}_norm.weight`], weights[`${part}_norm.bias`]);
+
+/**
+ * hidden (time, d_model) -> { attention, attended, thought, output }: what `multiHeadAttention` gives,
+ * the vectors after it was added, what the feed-forward network adds, the vectors after that. What
+ * is normalised is the input of each part.
+ */
+export function preNormBlock(hidden, weights, nHeads, mask, activation = relu) {
+  const attention = multiHeadAttention(blockNorm(hidden, weights, "attention"), layersOf(weights, "attention."), nHeads, mask);
+  const attended = sum(hidden, attention.output);
+  const thought = feedForward(blockNorm(attended, weights, "feed_forward"), layersOf(weights, "feed_forward."), activation);
+  return { attention, attended, thought, output: sum(attended, thought) };
+}
+
+/** The same, but what is normalised are the sums `attended` and `output`. */
+export function postNormBlock(hidden, weights, nHeads, mask, activation = relu) {
+  const attention = multiHeadAttention(hidden, layersOf(weights, "attention."), nHeads, mask);
+  const attended = blockNorm(sum(hidden, attention.output), weights, "attention");
+  const thought = feedForward(attended, layersOf(weights, "feed_forward."), activation);
+  return { attention, attended, thought, output: blockNorm(sum(attended, thought), weights, "feed_forward") };
+}
+
+// ---------------------------------------------------------------------------------------------
 // Weights
 
 /**

@@ -5,6 +5,8 @@ session) and `open_page(url, width=1280, scheme="light")`, which gives a page wi
 of what went wrong on it. A log that is not empty when the test ends fails the test.
 A test with an argument `page_path` runs for every page of the site ("book/index.html", ...) but
 the first one, which only leads to the book.
+
+Pages of single widgets, and what is done on them, are in `widget_page`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import functools
 import http.server
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +30,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+sys.path.append(str(Path(__file__).parent))  # for `from widget_page import ...`
 SITE = Path(__file__).parents[2] / "_build" / "html"
 ALLOWED = ("http://127.0.0.1:", "file:", "data:", "blob:", "ws://127.0.0.1:")
 ARGUMENTS = [

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import base64
-import functools
-import http.server
 import json
 import math
-import threading
-from pathlib import Path
 
 import pytest
 import torch
 from safetensors import torch as safetensors
 from torch import Tensor, nn
+from torch.nn import functional as F
+from widget_page import serve
 
-from lmcourse import pretrained
+from lmcourse import multi_head_attention, pretrained, self_attention, transformer
 from lmcourse.widgets import base
 
 TOLERANCE = {"rtol": 0, "atol": 1e-5}
@@ -296,6 +294,173 @@ def test_dot_and_general_scores(run, leading):
     torch.testing.assert_close(out, general, **TOLERANCE)
 
 
+# -------------------------------------------------------------------------------- transformer
+def test_erf(run):
+    x = torch.linspace(-8, 8, 4001, dtype=torch.float64)
+    out = run("return xs.map(forward.erf)", xs=[*x.tolist(), math.inf, -math.inf])
+    expected = [*torch.erf(x).tolist(), 1, -1]
+    assert out == pytest.approx(expected, rel=0, abs=1e-12)
+    out = run("return xs.map(forward.erf)", xs=[0, -0.0, 1e-20, 6, 6.0001])
+    assert out == pytest.approx([math.erf(x) for x in (0, 0, 1e-20, 6, 7)], rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["relu", "gelu"])
+def test_activations(run, name):
+    x = torch.cat([torch.linspace(-7, 7, 299), torch.tensor([-100.0, 100.0])])
+    x = x.reshape(7, 43)
+    out = run(f"return forward.{name}(x)", x=x)
+    assert out.shape == x.shape
+    torch.testing.assert_close(out, getattr(F, name)(x), **TOLERANCE)
+
+
+@pytest.mark.parametrize("leading", [(), (4,), (2, 4)])
+def test_layer_norm(run, leading):
+    norm = nn.LayerNorm(6)
+    for parameter in norm.parameters():
+        nn.init.uniform_(parameter, -2, 2)
+    x = 3 + 5 * torch.randn(*leading, 6)
+    out = run("return forward.layerNorm(x, w, b)", x=x, w=norm.weight, b=norm.bias)
+    assert out.shape == x.shape
+    torch.testing.assert_close(out, norm(x), **TOLERANCE)
+
+
+def test_layer_norm_divides_a_constant_vector_by_eps(run):
+    x, norm = torch.full((2, 6), 7.0), nn.LayerNorm(6, eps=0.5)
+    out = run("return forward.layerNorm(x, w, b)", x=x, w=norm.weight, b=norm.bias)
+    assert (out == 0).all()
+    x[1, 0] = 8
+    body = "return forward.layerNorm(x, w, b, 0.5)"
+    out = run(body, x=x, w=norm.weight, b=norm.bias)
+    torch.testing.assert_close(out, norm(x), **TOLERANCE)
+    out = run("return forward.layerNorm(x, w, w)", x=x, w=torch.ones(4))
+    assert out["error"] == "layerNorm: an axis has 6 features where 4 are wanted."
+
+
+def test_positions_and_mask(run):
+    out = run("return forward.sinusoidalPositions(70, 10)")
+    expected = self_attention.sinusoidal_positions(70, 10)
+    torch.testing.assert_close(out, expected, **TOLERANCE)
+    assert "come in pairs" in run("return forward.sinusoidalPositions(3, 5)")["error"]
+    out = run("return forward.causalMask(5)")
+    assert torch.equal(out.bool(), self_attention.causal_mask(5))
+
+
+def drawn(module: nn.Module) -> nn.Module:
+    """With parameters far from where they begin, such as a norm's ones and zeros."""
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return module
+
+
+MULTI_HEAD = """
+    const out = forward.multiHeadAttention(x, w, nHeads, mask ?? undefined, memory ?? undefined);
+    return { ...out };
+"""
+
+
+@pytest.mark.parametrize("masked", [True, False], ids=["causal", "all"])
+@pytest.mark.parametrize("n_heads", [1, 3])
+def test_self_attention_with_heads(run, n_heads, masked):
+    ours = drawn(multi_head_attention.MultiHeadAttention(12, n_heads))
+    torchs = nn.MultiheadAttention(12, n_heads, batch_first=True)
+    torchs.load_state_dict(
+        {
+            "in_proj_weight": ours.in_projection.weight,
+            "in_proj_bias": ours.in_projection.bias,
+            "out_proj.weight": ours.out_projection.weight,
+            "out_proj.bias": ours.out_projection.bias,
+        }
+    )
+    x = torch.randn(7, 12)
+    mask = self_attention.causal_mask(7) if masked else None
+    expected, weights = torchs(
+        x[None],
+        x[None],
+        x[None],
+        attn_mask=None if mask is None else ~mask,
+        average_attn_weights=False,
+    )
+    values = {"x": x, "w": ours.state_dict(), "nHeads": n_heads, "mask": mask}
+    out = run(MULTI_HEAD, **values, memory=None)
+    torch.testing.assert_close(out["output"], expected[0], **TOLERANCE)
+    torch.testing.assert_close(out["weights"], weights[0], **TOLERANCE)
+    for name, part in zip(("query", "key", "value"), ours.project(x[None])):
+        torch.testing.assert_close(out[name], part[0], **TOLERANCE)
+    if masked:
+        assert (out["weights"][:, ~mask] == 0).all()
+
+
+def test_attention_to_a_memory_with_heads(run):
+    attention = drawn(multi_head_attention.MultiHeadAttention(12, 4))
+    x, memory = torch.randn(3, 12), torch.randn(5, 12)
+    mask = torch.tensor([[True, False, True, True, False]] * 3)
+    values = {"x": x, "w": attention.state_dict(), "nHeads": 4, "memory": memory}
+    out = run(MULTI_HEAD, **values, mask=mask)
+    expected = attention(x[None], mask, memory[None])[0]
+    torch.testing.assert_close(out["output"], expected, **TOLERANCE)
+    weights = attention.weights(x[None], mask, memory[None])[0]
+    torch.testing.assert_close(out["weights"], weights, **TOLERANCE)
+    mask[1] = False
+    assert "all 5 scores are masked" in run(MULTI_HEAD, **values, mask=mask)["error"]
+    out = run(MULTI_HEAD, **values | {"nHeads": 5}, mask=None)
+    assert out["error"].endswith("12 features cannot be cut into 5 heads.")
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+def test_feed_forward(run, activation):
+    layer = drawn(transformer.FeedForward(6, 24, getattr(F, activation)))
+    x = torch.randn(2, 5, 6)
+    body = f"return forward.feedForward(x, w, forward.{activation})"
+    out = run(body, x=x, w=layer.state_dict())
+    torch.testing.assert_close(out, layer(x), **TOLERANCE)
+    if activation == "relu":
+        out = run("return forward.feedForward(x, w)", x=x, w=layer.state_dict())
+        torch.testing.assert_close(out, layer(x), **TOLERANCE)
+
+
+@pytest.mark.parametrize("activation", ["relu", "gelu"])
+@pytest.mark.parametrize("masked", [True, False], ids=["causal", "all"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("postNormBlock", transformer.EncoderBlock),
+        ("preNormBlock", transformer.PreNormEncoderBlock),
+    ],
+)
+def test_blocks_and_all_that_is_inside(run, name, kind, masked, activation):
+    block = drawn(kind(8, 2, 32, activation=getattr(F, activation)))
+    inside = {}
+    for part in ("attention", "attention_norm", "feed_forward"):
+        getattr(block, part).register_forward_hook(
+            lambda _, args, output, part=part: inside.update({part: output[0]})
+        )
+    attend = block.attention.attend
+    block.attention.attend = lambda *args: inside.setdefault("attend", attend(*args))
+    x = torch.randn(6, 8)
+    mask = self_attention.causal_mask(6) if masked else None
+    expected = block(x[None], mask)[0]
+    body = f"return forward.{name}(x, w, 2, mask ?? undefined, forward.{activation})"
+    out = run(body, x=x, w=block.state_dict(), mask=mask)
+    gathered = inside["attend"][0]
+    torch.testing.assert_close(out["output"], expected, **TOLERANCE)
+    torch.testing.assert_close(out["attention"]["output"], gathered, **TOLERANCE)
+    torch.testing.assert_close(out["thought"], inside["feed_forward"], **TOLERANCE)
+    normed = inside["attention_norm"]
+    after = normed if name == "postNormBlock" else x + gathered
+    torch.testing.assert_close(out["attended"], after, **TOLERANCE)
+    attended_to = x if name == "postNormBlock" else normed
+    weights = block.attention.weights(attended_to[None], mask)[0]
+    torch.testing.assert_close(out["attention"]["weights"], weights, **TOLERANCE)
+    if activation == "relu":
+        out = run(
+            f"return forward.{name}(x, w, 2, mask ?? undefined)",
+            x=x,
+            w=block.state_dict(),
+            mask=mask,
+        )
+        torch.testing.assert_close(out["output"], expected, **TOLERANCE)
+
+
 # -------------------------------------------------------------------------------- safetensors
 READ = """
     const bytes = Uint8Array.from(atob(file), (letter) => letter.charCodeAt(0));
@@ -457,19 +622,8 @@ def weights_site(tmp_path, monkeypatch):
     for name, body in pages.items():
         (folder / f"{name}.html").write_text(PAGE.format(body), encoding="utf-8")
     (folder / "favicon.ico").write_bytes(b"")
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield {
-            "http": f"http://127.0.0.1:{server.server_address[1]}",
-            "file": Path(folder).as_uri(),
-        }
-        server.shutdown()
+    with serve(folder) as addresses:
+        yield addresses
 
 
 def statuses(page) -> list[str]:

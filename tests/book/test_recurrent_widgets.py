@@ -7,38 +7,24 @@ from __future__ import annotations
 
 import copy
 import functools
-import http.server
 import json
 import math
 import re
-import threading
 
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
 from torch import nn
+from widget_page import alerts, serve, status, tab_to, violations, write_site
 
 from lmcourse import attention, pretrained
 from lmcourse.data.grammar import NAMES, TEACHING_GRAMMAR
 from lmcourse.pretrained.recipes import load
 from lmcourse.tokenizers import BOS, EOS
 from lmcourse.widgets import AttentionSteps, RNNStepper
-from lmcourse.widgets.base import bundle, site_scripts, weights_scripts
+from lmcourse.widgets.base import bundle
 
 TOKENS = pretrained.facts("rnn")["tokens"]
 SENTENCE = "Anna says that the rabbit near the cats sleeps , agrees"
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Widgets</title>
-<meta name="viewport" content="width=device-width">
-<style>
-  body {{ margin: 0; font-family: sans-serif; background: #fff; color: #222 }}
-  main {{ padding: 8px }}
-  @media (prefers-color-scheme: dark) {{ body {{ background: #121212; color: #ced6dd }} }}
-</style>
-<script defer src="_static/lmcourse/host.js"></script></head>
-<body><main><h1>Widgets</h1>{}</main></body></html>
-"""
 
 PAGES = {
     "rnn": lambda: RNNStepper(),
@@ -49,35 +35,17 @@ PAGES = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """A folder with a page for every widget: its addresses over http and on disk."""
     folder = tmp_path_factory.mktemp("recurrent")
-    scripts = folder / "_static" / "lmcourse"
-    scripts.mkdir(parents=True)
-    for name, text in (site_scripts() | weights_scripts()).items():
-        (scripts / name).write_text(text, encoding="utf-8", newline="\n")
-    for name, make in PAGES.items():
-        text = PAGE.format(make().snapshot())
-        (folder / f"{name}.html").write_text(text, encoding="utf-8")
+    snapshots = {name: make().snapshot() for name, make in PAGES.items()}
     broken = (
         RNNStepper().snapshot().replace('"weights_name":"rnn"', '"weights_name":"x"')
     )
-    (folder / "broken.html").write_text(PAGE.format(broken), encoding="utf-8")
-    (folder / "favicon.ico").write_bytes(b"")
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield {
-            "http": f"http://127.0.0.1:{server.server_address[1]}",
-            "file": folder.as_uri(),
-        }
-        server.shutdown()
+    write_site(folder, snapshots | {"broken": broken})
+    with serve(folder) as addresses:
+        yield addresses
 
 
 @pytest.fixture
@@ -95,35 +63,11 @@ def visit(pages, open_page):
     return visit
 
 
-def tab_to(page, locator) -> None:
-    """Press Tab until the element has the focus: whoever has no mouse gets there."""
-    element = locator.first.element_handle()
-    for _ in range(150):
-        if element.evaluate("element => element === document.activeElement"):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError("Tab never reaches the element")
-
-
-def status(page) -> str:
-    return " ".join(page.get_by_role("status").all_inner_texts())
-
-
-def alerts(page) -> str:
-    return " ".join(page.get_by_role("alert").all_inner_texts()).strip()
-
-
 def cells(page, name: str, row: str) -> list[str]:
     """The cells of a row of a table, by the beginnings of their names."""
     table = page.get_by_role("table", name=name)
     header = table.get_by_role("rowheader", name=row)
     return header.first.locator("xpath=..").get_by_role("cell").all_inner_texts()
-
-
-def violations(page) -> list[str]:
-    # No preloading: axe would fetch the style sheet, which browsers refuse on disk.
-    found = Axe().run(page, options={"preload": False}).response["violations"]
-    return [f"{item['id']}: {node['html']}" for item in found for node in item["nodes"]]
 
 
 # ------------------------------------------------------------------------- in light and dark

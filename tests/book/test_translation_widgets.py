@@ -6,16 +6,21 @@ what it computes with torch.
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import random
 import re
-import threading
 
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
+from widget_page import (
+    button,
+    press,
+    serve,
+    status,
+    tab_to,
+    violations,
+    write_site,
+)
 
 from lmcourse import pretrained
 from lmcourse.attention import (
@@ -34,12 +39,7 @@ from lmcourse.data.translation import (
 )
 from lmcourse.pretrained import recipes
 from lmcourse.seq2seq import small_translator, token_accuracy
-from lmcourse.widgets import (
-    AlignmentViewer,
-    BottleneckExplorer,
-    site_scripts,
-    weights_scripts,
-)
+from lmcourse.widgets import AlignmentViewer, BottleneckExplorer
 from lmcourse.widgets.base import bundle, read
 
 THIRTY = (
@@ -56,48 +56,19 @@ PAGES = {
     "short": lambda: AlignmentViewer("the cat sleeps"),
     "thirty": lambda: AlignmentViewer(THIRTY, strongest=True),
 }
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Widgets</title>
-<meta name="viewport" content="width=device-width">
-<style>
-  body {{ margin: 0; font-family: sans-serif; background: #fff; color: #222 }}
-  main {{ padding: 8px }}
-  @media (prefers-color-scheme: dark) {{ body {{ background: #121212; color: #ced6dd }} }}
-</style>
-<script defer src="_static/lmcourse/host.js"></script></head>
-<body><main><h1>Widgets</h1>{}</main></body></html>
-"""
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """A folder with a page for every widget: its addresses over http and on disk."""
     folder = tmp_path_factory.mktemp("translation")
-    scripts = folder / "_static" / "lmcourse"
-    scripts.mkdir(parents=True)
-    for name, text in {**site_scripts(), **weights_scripts()}.items():
-        (scripts / name).write_text(text, encoding="utf-8", newline="\n")
-    for name, make in PAGES.items():
-        text = PAGE.format(make().snapshot())
-        (folder / f"{name}.html").write_text(text, encoding="utf-8")
+    snapshots = {name: make().snapshot() for name, make in PAGES.items()}
     other = re.sub(
-        r'"weights_sha256":"\w{8}', '"weights_sha256":"00000000', make().snapshot()
+        r'"weights_sha256":"\w{8}', '"weights_sha256":"00000000', snapshots["thirty"]
     )
-    (folder / "other.html").write_text(PAGE.format(other), encoding="utf-8")
-    (folder / "favicon.ico").write_bytes(b"")
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield {
-            "http": f"http://127.0.0.1:{server.server_address[1]}",
-            "file": folder.as_uri(),
-        }
-        server.shutdown()
+    write_site(folder, snapshots | {"other": other})
+    with serve(folder) as addresses:
+        yield addresses
 
 
 @pytest.fixture
@@ -139,29 +110,6 @@ def lexicon():
     snapshot = BottleneckExplorer().snapshot()
     text = re.search(r'json">(.*?)</script>', snapshot, re.S).group(1)
     return json.loads(text)["lexicon"]
-
-
-def status(page) -> str:
-    return " ".join(page.get_by_role("status").all_inner_texts())
-
-
-def tab_to(page, locator) -> None:
-    """Press Tab until the element has the focus: whoever has no mouse gets there."""
-    element = locator.first.element_handle()
-    for _ in range(100):
-        if element.evaluate("element => element === document.activeElement"):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError("Tab never reaches the element")
-
-
-def press(page, name: str) -> None:
-    tab_to(page, page.get_by_role("button", name=name, exact=True))
-    page.keyboard.press("Enter")
-
-
-def button(page, name: str):
-    return page.get_by_role("button", name=name, exact=True)
 
 
 def field(page):
@@ -572,12 +520,6 @@ def test_the_parts_have_names_of_their_own():
 
 
 # -------------------------------------------------------------------------------- in the page
-
-
-def violations(page) -> list[str]:
-    # No preloading: axe would fetch the style sheet, which browsers refuse on disk.
-    found = Axe().run(page, options={"preload": False}).response["violations"]
-    return [f"{item['id']}: {node['html']}" for item in found for node in item["nodes"]]
 
 
 def play(page, name: str) -> None:

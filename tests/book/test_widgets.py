@@ -5,15 +5,12 @@ The pages here hold nothing but snapshots and the scripts the book ships.
 
 from __future__ import annotations
 
-import functools
-import http.server
 import math
 import random
-import threading
 
 import pytest
 import torch
-from axe_playwright_python.sync_playwright import Axe
+from widget_page import press, serve, status, tab_to, violations, write_site
 
 from lmcourse import exercises
 from lmcourse.data.rabbits import RABBITS
@@ -26,7 +23,6 @@ from lmcourse.widgets import (
     QuizCard,
     ShannonGame,
     shannon_bounds,
-    site_scripts,
 )
 from lmcourse.widgets.base import bundle
 
@@ -35,18 +31,6 @@ QUIZZES = [
 ]
 CODE = [item for item in exercises.all_exercises() if item.to_dict()["kind"] == "code"]
 BY_KIND = {item.to_dict()["kind"]: item for item in reversed(QUIZZES)}
-
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Widgets</title>
-<meta name="viewport" content="width=device-width">
-<style>
-  body {{ margin: 0; font-family: sans-serif; background: #fff; color: #222 }}
-  main {{ padding: 8px }}
-  @media (prefers-color-scheme: dark) {{ body {{ background: #121212; color: #ced6dd }} }}
-</style>
-<script defer src="_static/lmcourse/host.js"></script></head>
-<body><main><h1>Widgets</h1>{}</main></body></html>
-"""
 
 
 def game(unit: str = "words") -> ShannonGame:
@@ -73,55 +57,18 @@ PAGES = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pages(tmp_path_factory):
     """A folder with a page for every widget: its addresses over http and on disk."""
     folder = tmp_path_factory.mktemp("widgets")
-    scripts = folder / "_static" / "lmcourse"
-    scripts.mkdir(parents=True)
-    for name, text in site_scripts().items():
-        (scripts / name).write_text(text, encoding="utf-8", newline="\n")
-    for name, make in PAGES.items():
-        snapshots = "\n".join(widget.snapshot() for widget in make())
-        (folder / f"{name}.html").write_text(PAGE.format(snapshots), encoding="utf-8")
+    snapshots = {
+        name: "\n".join(widget.snapshot() for widget in make())
+        for name, make in PAGES.items()
+    }
     broken = MarkovExplorer().snapshot().replace("markov_explorer", "missing")
-    (folder / "broken.html").write_text(PAGE.format(broken), encoding="utf-8")
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
-
-    (folder / "favicon.ico").write_bytes(b"")
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield {
-            "http": f"http://127.0.0.1:{server.server_address[1]}",
-            "file": folder.as_uri(),
-        }
-        server.shutdown()
-
-
-def tab_to(page, locator) -> None:
-    """Press Tab until the element has the focus: whoever has no mouse gets there."""
-    element = locator.first.element_handle()
-    for _ in range(150):
-        if element.evaluate("element => element === document.activeElement"):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError("Tab never reaches the element")
-
-
-def press(page, name: str, key: str = "Enter") -> None:
-    """Press a button by keyboard alone."""
-    tab_to(page, page.get_by_role("button", name=name, exact=True))
-    page.keyboard.press(key)
-
-
-def violations(page) -> list[str]:
-    # No preloading: axe would fetch the style sheet, which browsers refuse on disk.
-    found = Axe().run(page, options={"preload": False}).response["violations"]
-    return [f"{item['id']}: {node['html']}" for item in found for node in item["nodes"]]
+    write_site(folder, snapshots | {"broken": broken})
+    with serve(folder) as addresses:
+        yield addresses
 
 
 def play(page, name: str) -> None:
@@ -200,10 +147,6 @@ def explorer(pages, open_page):
     page = open_page(f"{pages['file']}/explorer.html")
     page.evaluate("() => window.lmcourse.ready")
     return page
-
-
-def status(page) -> str:
-    return " ".join(page.get_by_role("status").all_inner_texts())
 
 
 def test_explorer_by_mouse(explorer):
