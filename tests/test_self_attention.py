@@ -161,11 +161,17 @@ def test_what_is_masked_has_no_influence_and_no_gradient(kind):
     seen = seen.expand(BATCH, HEADS, QUERIES, KEYS)
     means, _ = scaled_dot_product_attention(query, key, value, mask)
     for q in range(QUERIES):
-        gradients = torch.autograd.grad(
-            means[:, :, q].square().sum(), (key, value), retain_graph=True
+        of_keys, of_values = (
+            gradient.abs().sum(dim=-1)
+            for gradient in torch.autograd.grad(
+                means[:, :, q].square().sum(), (key, value), retain_graph=True
+            )
         )
-        for gradient in gradients:
-            assert torch.equal(gradient.abs().sum(dim=-1) > 0, seen[:, :, q])
+        assert torch.equal(of_values > 0, seen[:, :, q])
+        alone = (
+            seen[:, :, q].sum(dim=-1, keepdim=True) == 1
+        )  # weight 1, whatever the key
+        assert torch.equal(of_keys > 1e-12, seen[:, :, q] & ~alone)
 
 
 def test_the_order_of_keys_with_their_values_does_not_matter():
@@ -186,7 +192,8 @@ def test_scores_are_as_spread_for_long_vectors_as_for_short_ones():
     for d_key in (4, 1024):
         query, key = normal(300, d_key, seed=1), normal(40, d_key, seed=2)
         _, weights = scaled_dot_product_attention(query, key, normal(40, 1))
-        assert weights.log().std(dim=-1).mean().item() == pytest.approx(1, abs=0.1)
+        spread = weights.log().var(dim=-1).mean().sqrt().item()
+        assert spread == pytest.approx(1, abs=0.15)
 
 
 def test_large_scores_overflow_nothing():
@@ -504,20 +511,23 @@ def test_loss_starts_near_the_logarithm_of_the_vocabulary():
 
 
 def test_it_memorises_one_batch_with_positions_and_not_without():
-    """Four sentences that differ from the first word on: that word stays open, 2 bits each."""
-    losses = {}
+    """The word before the end depends on which of two words came first.
+
+    That first word is open in both, 1 bit each; without positions, so is the one before the end.
+    """
+    sentences = [[0, 2, 3, 4, 5, 1], [0, 3, 2, 4, 6, 1]]
+    losses = []
     for positions in (SinusoidalPositions(), NoPositions()):
         model = initialised(
             lambda chosen=positions: CausalLanguageModel(
-                TokenEmbedding(8, 16, chosen), ResidualAttention(SelfAttention(16))
+                TokenEmbedding(7, 32, chosen), ResidualAttention(SelfAttention(32))
             ),
             0,
             "memorise",
         )
-        losses[type(positions)] = train(model, SENTENCES, steps=150, lr=0.03).losses[-1]
-    open_bits = 4 * 2 / sum(len(sentence) - 1 for sentence in SENTENCES)
-    assert open_bits < losses[SinusoidalPositions] < open_bits + 0.02
-    assert losses[NoPositions] > losses[SinusoidalPositions] + 0.002
+        losses.append(train(model, sentences, steps=60, lr=0.03).losses[-1])
+    assert 2 / 10 < losses[0] < 2 / 10 + 0.02
+    assert losses[1] > 4 / 10
 
 
 # ---------------------------------------------------------------------------------- complexity

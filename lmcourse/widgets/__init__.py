@@ -10,11 +10,13 @@ from lmcourse.widgets.base import (
 )
 from lmcourse.widgets.bottleneck_explorer import BottleneckExplorer
 from lmcourse.widgets.exercise_card import ExerciseCard
+from lmcourse.widgets.head_viewer import HeadViewer
 from lmcourse.widgets.markov_explorer import MarkovExplorer
 from lmcourse.widgets.qkv_stepper import QKVStepper
 from lmcourse.widgets.quiz_card import QuizCard
 from lmcourse.widgets.rnn_stepper import RNNStepper
 from lmcourse.widgets.shannon_game import ShannonGame, shannon_bounds
+from lmcourse.widgets.stack_viewer import StackViewer
 
 __all__ = [
     "AlignmentViewer",
@@ -22,12 +24,14 @@ __all__ = [
     "BottleneckExplorer",
     "CourseWidget",
     "ExerciseCard",
+    "HeadViewer",
     "MarkovExplorer",
     "ModelWidget",
     "QKVStepper",
     "QuizCard",
     "RNNStepper",
     "ShannonGame",
+    "StackViewer",
     "shannon_bounds",
     "site_scripts",
     "weights_scripts",

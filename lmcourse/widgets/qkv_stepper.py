@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from numbers import Real
@@ -24,11 +25,15 @@ SHAPES = {
     "w_value": (D_MODEL, D_HEAD),
     "mask": (N_WORDS, N_WORDS),
 }
+START: dict[str, list[Any]] = {
+    "words": ["the", "small", "cat", "sleeps"],
+    "hidden": [[0.0, 0.0, 1.0], [0.5, 0.0, 1.5], [2.0, 0.0, 0.0], [0.0, 2.0, 0.0]],
+    "w_query": [[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]],
+    "w_key": [[1.0, 0.0], [0.0, -1.0], [0.0, 1.0]],
+    "w_value": [[1.0, 0.0], [0.0, 1.0], [0.5, 1.0]],
+    "mask": [[True] * N_WORDS for _ in range(N_WORDS)],
+}
 KINDS = {"words": (str, "text"), "mask": (bool, "True or False")}
-
-
-def _list(default: list[Any], text: str) -> Any:
-    return traitlets.List(default_value=default, help=text).tag(sync=True)
 
 
 def _entries(value: Any, shape: tuple[int, ...]) -> list[Any] | None:
@@ -75,19 +80,19 @@ class QKVStepper(CourseWidget):
 
     name = "qkv_stepper"
 
-    words = _list(["the", "small", "cat", "sleeps"], "The words.")
-    hidden = _list(
-        [[0.0, 0.0, 1.0], [0.5, 0.0, 1.5], [2.0, 0.0, 0.0], [0.0, 2.0, 0.0]],
-        "A vector of each word.",
-    )
-    w_query = _list([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]], "Makes queries.")
-    w_key = _list([[1.0, 0.0], [0.0, -1.0], [0.0, 1.0]], "Makes keys.")
-    w_value = _list([[1.0, 0.0], [0.0, 1.0], [0.5, -0.5]], "Makes values.")
+    words = traitlets.List(help="The words.").tag(sync=True)
+    hidden = traitlets.List(help="A vector of each word.").tag(sync=True)
+    w_query = traitlets.List(help="Makes queries.").tag(sync=True)
+    w_key = traitlets.List(help="Makes keys.").tag(sync=True)
+    w_value = traitlets.List(help="Makes values.").tag(sync=True)
+    mask = traitlets.List(help="Who may attend to whom.").tag(sync=True)
     scaled = traitlets.Bool(True, help="Divide by the square root.").tag(sync=True)
     temperature = traitlets.Float(1.0, help="Scores are divided by it.").tag(sync=True)
-    mask = _list([[True] * N_WORDS] * N_WORDS, "Who may attend to whom.")
     row = traitlets.Int(3, help="The word that is worked out.").tag(sync=True)
     step = traitlets.Int(1, help="The step that is shown, 1 to 5.").tag(sync=True)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**copy.deepcopy(START) | kwargs)
 
     @traitlets.validate(*SHAPES)
     def _check_list(self, proposal: Any) -> list[Any]:

@@ -353,8 +353,7 @@ def drawn(module: nn.Module) -> nn.Module:
 
 
 MULTI_HEAD = """
-    const out = forward.multiHeadAttention(x, w, nHeads, mask ?? undefined, memory ?? undefined);
-    return { ...out };
+    return forward.multiHeadAttention(x, w, nHeads, mask, memory ?? undefined);
 """
 
 
@@ -384,7 +383,8 @@ def test_self_attention_with_heads(run, n_heads, masked):
     out = run(MULTI_HEAD, **values, memory=None)
     torch.testing.assert_close(out["output"], expected[0], **TOLERANCE)
     torch.testing.assert_close(out["weights"], weights[0], **TOLERANCE)
-    for name, part in zip(("query", "key", "value"), ours.project(x[None])):
+    parts = dict(zip(("query", "key", "value"), ours.project(x[None]), strict=True))
+    for name, part in parts.items():
         torch.testing.assert_close(out[name], part[0], **TOLERANCE)
     if masked:
         assert (out["weights"][:, ~mask] == 0).all()
@@ -439,7 +439,7 @@ def test_blocks_and_all_that_is_inside(run, name, kind, masked, activation):
     x = torch.randn(6, 8)
     mask = self_attention.causal_mask(6) if masked else None
     expected = block(x[None], mask)[0]
-    body = f"return forward.{name}(x, w, 2, mask ?? undefined, forward.{activation})"
+    body = f"return forward.{name}(x, w, 2, mask, forward.{activation})"
     out = run(body, x=x, w=block.state_dict(), mask=mask)
     gathered = inside["attend"][0]
     torch.testing.assert_close(out["output"], expected, **TOLERANCE)
@@ -452,12 +452,8 @@ def test_blocks_and_all_that_is_inside(run, name, kind, masked, activation):
     weights = block.attention.weights(attended_to[None], mask)[0]
     torch.testing.assert_close(out["attention"]["weights"], weights, **TOLERANCE)
     if activation == "relu":
-        out = run(
-            f"return forward.{name}(x, w, 2, mask ?? undefined)",
-            x=x,
-            w=block.state_dict(),
-            mask=mask,
-        )
+        body = f"return forward.{name}(x, w, 2, mask)"
+        out = run(body, x=x, w=block.state_dict(), mask=mask)
         torch.testing.assert_close(out["output"], expected, **TOLERANCE)
 
 
