@@ -203,7 +203,7 @@ export function nextWords(caption, tokens, columns) {
 
 /** Where one word looks: a row for each head { name, weights, dim, current }, a column for each word. */
 export function lookTable(caption, words, rows) {
-  const cell = (weight) => h("td", { style: `--lc-vw:${(70 * weight).toFixed(1)}%` },
+  const cell = (weight) => h("td", { style: `--lc-vw:${(42 * weight).toFixed(1)}%` },
     weight < 0.005 ? h("span", { class: "lc-muted" }, "·") : weight.toFixed(2).replace(/^0/, ""));
   return [h("p", { class: "lc-label" }, caption), h("div", { class: "lc-scroll", tabindex: 0, role: "region", "aria-label": `${caption}, scrolls when it is wide` },
     h("table", { class: "lc-vw-looks", "aria-label": caption },
