@@ -1,9 +1,9 @@
 """Multi-head attention: several attentions side by side, each with weights of its own.
 
-Adds to `self_attention` that the vectors are cut into pieces, one for each head. A head looks at
-one thing at a time; several heads look at several (Vaswani et al., 2017, *Attention Is All You
-Need*). Heads can be taken out of a trained model, to see which of them it needs (Michel et al.,
-2019, *Are Sixteen Heads Really Better than One?*).
+Adds to `self_attention` that queries, keys and values are cut into pieces, one for each head. Each
+head reads the whole vector of a token, and makes weights of its own (Vaswani et al., 2017,
+*Attention Is All You Need*). Heads can be taken out of a trained model, to see which of them it
+needs (Michel et al., 2019, *Are Sixteen Heads Really Better than One?*).
 """
 
 from collections.abc import Collection, Iterator
@@ -139,8 +139,9 @@ class MultiHeadAttention(nn.Module):
     ) -> Float[Tensor, "batch queries d_model"]:
         """Attention in every head, and one projection of all that the heads have gathered.
 
-        torch's function computes what ours of chapter 6 does, but keeps no weights: it makes them
-        piece by piece, and again on the way back (Dao et al., 2022, *FlashAttention*).
+        torch's function computes what ours of chapter 6 does. Where it can (on the CPU: without a
+        mask, or with one for each sequence), it keeps no weights: it makes them piece by piece, and
+        again on the way back (Dao et al., 2022, *FlashAttention*).
         """
         if mask is not None:
             check_mask(mask)
@@ -254,6 +255,8 @@ def recorded_weights(
     model: nn.Module,
 ) -> Iterator[list[Float[Tensor, "batch n_heads queries keys"]]]:
     """Collect the weights of every multi-head attention that is called, in the order of calls.
+
+    One recording at a time: a second one of the same model, begun inside, would end the first.
 
     >>> attention = MultiHeadAttention(d_model=8, n_heads=2)
     >>> with recorded_weights(attention) as weights:

@@ -1,8 +1,8 @@
 """Self-attention: every token looks at every other, all at once and without recurrence.
 
 Adds to `attention` that queries, keys and values are all made from the same tokens. So nothing
-has to wait for a step before it, and nothing tells the order any more: positions are added to the
-tokens, and a mask hides the future (Vaswani et al., 2017, *Attention Is All You Need*).
+has to wait for a step before it, and no vector tells where its token stands: positions are added to
+the tokens, and a mask hides the future (Vaswani et al., 2017, *Attention Is All You Need*).
 
 Masks are boolean, True = may attend. `torch.nn.MultiheadAttention` means the opposite.
 """
@@ -47,7 +47,7 @@ def scaled_dot_product_attention(
     >>> scaled_dot_product_attention(query, key, value=torch.tensor([[5.0], [9.0]]))
     (tensor([[8.]]), tensor([[0.2500, 0.7500]]))
     """
-    # The query is divided, not the scores: the same numbers, and fewer of them.
+    # The query is divided instead of the scores: there are d_key of its numbers, not one a key.
     scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-2, -1)
     if mask is None:
         weights = scores.softmax(dim=-1)
@@ -157,7 +157,7 @@ def sinusoidal_positions(time: int, d_model: int) -> Float[Tensor, "time d_model
 
 
 class NoPositions(nn.Module):
-    """Adds nothing: the tokens stay a bag of words."""
+    """Adds nothing: a token's vector does not tell where it stands."""
 
     def forward(
         self, hidden: Float[Tensor, "batch time d_model"], start: int = 0
@@ -309,7 +309,8 @@ class Cost:
 
     Attributes:
         multiply_adds: multiplications, each with its addition, in all matrix products.
-        sequential_steps: matrix products that must wait for each other, one step each.
+        sequential_steps: how often the layer must wait for what it has just made, when all that
+            can be done at once is done at once. What is done in one step does not grow in depth.
         path_length: steps from the first token to the last, for what one knows of the other.
     """
 

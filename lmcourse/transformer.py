@@ -39,8 +39,8 @@ class LayerNorm(nn.Module):
     """Move and scale the features of each token to mean 0 and variance 1, then to a learned scale.
 
     normed = (hidden - mean) / sqrt(variance + eps) * weight + bias, mean and variance over the
-    features of one token. torch computes this in one pass over the numbers; written out it takes
-    six, and training waits for memory.
+    d_model features of one token (the variance divides by d_model). torch's function does this
+    without writing down what lies between; written out it goes through memory six times.
 
     Args:
         d_model: the size of a token's vector.
@@ -407,7 +407,11 @@ class CachedLanguageModel(LanguageModel):
     """The same scores as the Transformer inside, but a text that grows is not read anew.
 
     Made for `generate`, which asks again and again for the same text with one token more. A text
-    that does not go on from the last one is read from its beginning.
+    that does not go on from the last one is read from its beginning. No gradient is kept, and the
+    weights must stay as they are: after a training step, wrap the model again.
+
+    Args:
+        model: the language model.
 
     >>> from lmcourse.decoding import generate
     >>> model = small_transformer(vocab_size=7)
@@ -419,22 +423,29 @@ class CachedLanguageModel(LanguageModel):
     def __init__(self, model: TransformerLanguageModel):
         super().__init__()
         self.model, self.vocab_size = model, model.vocab_size
-        self.read = torch.zeros(0, 0, dtype=torch.long)
+        self.forget()
 
+    def forget(self) -> None:
+        """Begin anew: nothing has been read."""
+        self.seen = torch.zeros(0, 0, dtype=torch.long)
+        self.caches: Sequence[KeyValueCache] = []
+        self.logits: list[Tensor] = []
+
+    @torch.no_grad()
     def forward(
         self, token_ids: Int[Tensor, "batch time"]
     ) -> Float[Tensor, "batch time vocab_size"]:
-        n_read = self.read.shape[1]
-        goes_on = n_read < token_ids.shape[1] and torch.equal(
-            self.read, token_ids[:, :n_read]
+        check_token_ids(token_ids, self.vocab_size)
+        n_seen = self.seen.shape[1]
+        goes_on = n_seen < token_ids.shape[1] and torch.equal(
+            self.seen.to(token_ids.device), token_ids[:, :n_seen]
         )
         if not goes_on:
-            n_read = 0
-            self.caches = self.model.start(len(token_ids))
-            self.logits = torch.zeros(len(token_ids), 0, self.vocab_size)
-        new = self.model.read(token_ids[:, n_read:], self.caches)
-        self.read, self.logits = token_ids, torch.cat([self.logits.to(new), new], dim=1)
-        return self.logits
+            self.forget()
+            self.caches, n_seen = self.model.start(len(token_ids)), 0
+        self.logits.append(self.model.read(token_ids[:, n_seen:], self.caches))
+        self.seen = token_ids.clone()
+        return torch.cat(self.logits, dim=1)
 
 
 # -------------------------------------------------------------------------------- the translator
@@ -446,18 +457,26 @@ class TransformerEncoder(nn.Module):
     Args:
         embedding: gives each source token its vector.
         layers: the blocks.
+        dropout: the share of numbers of the embedded tokens set to 0 in training.
     """
 
-    def __init__(self, embedding: TokenEmbedding, layers: EncoderStack):
+    def __init__(
+        self,
+        embedding: TokenEmbedding,
+        layers: EncoderStack,
+        dropout: float | int = 0.0,
+    ):
         super().__init__()
         self.vocab_size = embedding.embedding.num_embeddings
         self.embedding, self.layers = embedding, layers
+        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self, token_ids: Int[Tensor, "batch source"], mask: Bool[Tensor, "batch source"]
     ) -> Float[Tensor, "batch source d_model"]:
         """The memory; padding (mask False) is seen by nobody."""
-        return self.layers(self.embedding(token_ids), mask[:, None, :])
+        hidden = self.dropout(self.embedding(token_ids))
+        return self.layers(hidden, mask[:, None, :])
 
     def encode(
         self, sources: Sequence[Sequence[int]]
@@ -488,6 +507,7 @@ class TransformerDecoder(nn.Module):
         embedding: gives each target token its vector.
         layers: the blocks.
         norm: after the last block; a pre-norm stack needs it.
+        dropout: the share of numbers of the embedded tokens set to 0 in training.
     """
 
     def __init__(
@@ -495,12 +515,14 @@ class TransformerDecoder(nn.Module):
         embedding: TokenEmbedding,
         layers: Sequence[DecoderBlock],
         norm: nn.Module | None = None,
+        dropout: float | int = 0.0,
     ):
         super().__init__()
         self.vocab_size, d_model = embedding.embedding.weight.shape
         self.embedding = embedding
         self.layers = nn.ModuleList(layers)
         self.norm = nn.Identity() if norm is None else norm
+        self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(d_model, self.vocab_size)
 
     def start(
@@ -523,7 +545,7 @@ class TransformerDecoder(nn.Module):
         caches = [KeyValueCache(key, value) for key, value in state.written]
         n_read, n_new = len(caches[0]), token_ids.shape[1]
         mask = causal_mask(n_read + n_new, token_ids.device)[n_read:]
-        hidden = self.embedding(token_ids, start=n_read)
+        hidden = self.dropout(self.embedding(token_ids, start=n_read))
         for layer, source, cache in zip(
             self.layers, state.sources, caches, strict=True
         ):
@@ -589,11 +611,13 @@ def transformer_translator(
             *(PreNormEncoderBlock(*sizes) for _ in range(n_layers)),
             norm=LayerNorm(d_model),
         ),
+        dropout,
     )
     decoder = TransformerDecoder(
         TokenEmbedding(target_vocab_size, d_model, positions()),
         [PreNormDecoderBlock(*sizes) for _ in range(n_layers)],
         norm=LayerNorm(d_model),
+        dropout=dropout,
     )
     return TransformerTranslator(encoder, decoder)
 

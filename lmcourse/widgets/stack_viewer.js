@@ -63,7 +63,7 @@ function start(model, root, parts, tensors) {
     note.node,
     h("fieldset", { class: "lc-part" }, legend, h("div", { class: "lc-vw-tower" }, floors.map(({ node }) => node).reverse())),
     h("p", { class: "lc-muted lc-small", style: "margin-top:.4rem" },
-      "Beside each stage: the length of what it adds and of the vector after it; what the lens reads; and how likely the model's answer is by then. The length of a vector is the root of the sum of its squares. The lens applies the last norm and the output matrix to the vector so far. They were trained for the top of the stack, so below it the lens shows a tendency, not an answer."),
+      "A stage adds a vector to the vector of the word. “Adds” is the length of what is added, “length” that of the sum: the root of the sum of the squares. Then comes the logit lens: the likeliest next words if the last norm and the output matrix are applied to the vector so far. Both were trained for the top of the stack, so below it the lens shows a tendency, not an answer. The last bar is the probability that the lens gives to the word that the model answers at the top."),
     detailTitle,
     detail,
   );
@@ -103,7 +103,7 @@ function start(model, root, parts, tensors) {
     const from = settled(lenses, answer);
     note.say(
       `After ${upTo(now.words, place)} the model answers “${named(tokens[answer])}” (${chance(lenses.at(-1)[answer])}). `,
-      from ? `It is the likeliest word of the lens from stage “${now.stages[from].name}” on.` : "It is the likeliest word of the lens at every stage.",
+      from ? `It is the likeliest word from stage “${now.stages[from].name}” on.` : "It is the likeliest word at every stage.",
     );
     drawDetail(place, word, lenses, lengths);
   }
