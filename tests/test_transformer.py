@@ -740,6 +740,22 @@ def test_chosen_rows_go_on_as_the_same_sources_would():
     )
 
 
+def test_dropout_of_the_embedded_tokens_on_both_sides_of_the_translator():
+    """Where all is dropped, the words make no difference, only how many they are."""
+    model = translator()
+    others = [[(token + 1) % 7 for token in source] for source in SOURCES]
+    target_ids, _ = pad_sentences(TARGETS)
+    assert not torch.allclose(model(SOURCES, target_ids), model(others, target_ids))
+    model.encoder.dropout.p = 1.0
+    close(model(SOURCES, target_ids), model(others, target_ids))
+    close(model.eval()(SOURCES, target_ids), translator()(SOURCES, target_ids))
+    model = translator()
+    model.decoder.dropout.p = 1.0
+    same = torch.zeros_like(target_ids)
+    close(model(SOURCES, target_ids), model(SOURCES, same))
+    close(model.eval()(SOURCES, target_ids), translator()(SOURCES, target_ids))
+
+
 @TRANSLATORS
 def test_the_searches_of_chapter_4_take_the_translator(make):
     model = make()
