@@ -6,6 +6,7 @@ what it computes with torch.
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import re
