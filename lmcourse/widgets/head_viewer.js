@@ -2,7 +2,8 @@
 // off. Every number is computed here, with the trained weights.
 import { h, s, frame, live, newId, plural, put } from "./common.js";
 import { layersOf, multiHeadAttention, row } from "./forward.js";
-import { BOS, HEADS, added, bitsOf, chance, largest, lookTable, named, nextWords, placeOf, sentenceField, total, upTo, whenLoaded, wordStrip, wordsOf } from "./teaching.js";
+import { HEADS, added, bitsOf, chance, largest, lookTable, named, nextWords, placeOf, sentenceField, total, upTo, whenLoaded, wordStrip } from "./teaching.js";
+import { BOS, wordsOf } from "./teaching_words.js";
 
 const LEVELS = 12; // shades of a map
 

@@ -2,7 +2,8 @@
 // stack. Every number is computed here, with the trained weights.
 import { h, s, frame, live, newId, put } from "./common.js";
 import { gelu, layerNorm, preNormBlock, row } from "./forward.js";
-import { BOS, HEADS, bitsOf, chance, largest, lookTable, named, nextWords, placeOf, sentenceField, upTo, whenLoaded, wordStrip, wordsOf } from "./teaching.js";
+import { HEADS, bitsOf, chance, largest, lookTable, named, nextWords, placeOf, sentenceField, upTo, whenLoaded, wordStrip } from "./teaching.js";
+import { BOS, wordsOf } from "./teaching_words.js";
 
 /**
  * What the model makes of <s> and the words, stage by stage: { ids, word, position, stages }. A stage:

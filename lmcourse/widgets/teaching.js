@@ -2,54 +2,9 @@
 // to choose from, the parts that both models have, and tables of weights and probabilities.
 import { h, s, newId, put } from "./common.js";
 import { causalMask, elementwise, embedding, factsOf, layersOf, linear, loadWeights, logSoftmax, row, sinusoidalPositions, whenVisible } from "./forward.js";
+import { BOS, EOS, understand, wordsOf } from "./teaching_words.js";
 
-export const BOS = "<s>";
-export const EOS = "</s>";
 export const HEADS = 4;
-const MOST_WORDS = 60;
-
-/** The words of a line; a comma may touch its neighbour. */
-export function wordsOf(text) {
-  return text.replaceAll(",", " , ").split(/\s+/).filter((word) => word);
-}
-
-/** How many letters must be put in, left out or changed to make one word of the other. */
-function lettersApart(a, b) {
-  let above = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i += 1) {
-    const line = [i];
-    for (let j = 1; j <= b.length; j += 1)
-      line.push(Math.min(above[j] + 1, line[j - 1] + 1, above[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
-    above = line;
-  }
-  return above[b.length];
-}
-
-/**
- * What a typed text means: { words, problem }. Large and small letters are the same. `problem` is a
- * sentence, or empty; while the reader is typing, the beginning of a last word is none.
- */
-export function understand(text, vocabulary, typing) {
-  const typed = wordsOf(text);
-  const words = [];
-  for (const [i, word] of typed.entries()) {
-    const small = word.toLowerCase();
-    const known = vocabulary.find((one) => one.toLowerCase() === small);
-    if (known) {
-      words.push(known);
-      continue;
-    }
-    const last = i === typed.length - 1 && !/\s$/.test(text);
-    if (typing && last && vocabulary.some((one) => one.toLowerCase().startsWith(small))) return { words, problem: "" };
-    const short = word.slice(0, 40);
-    const apart = (one) => lettersApart(short.toLowerCase(), one.toLowerCase());
-    const near = vocabulary.filter((one) => apart(one) <= Math.min(2, one.length - 2)).sort((a, b) => apart(a) - apart(b));
-    const hint = near.length ? `Near it: ${near.slice(0, 3).join(", ")}.` : "All of them are listed below.";
-    return { words, problem: `“${short}” is none of the ${vocabulary.length} words of the teaching language. ${hint}` };
-  }
-  if (!words.length) return { words, problem: "Type a word, or choose an example." };
-  return { words, problem: words.length > MOST_WORDS ? `These are ${words.length} words: at most ${MOST_WORDS} can be read.` : "" };
-}
 
 /** The field for the sentence, with examples and a list of all words. */
 export function sentenceField(model, vocabulary) {

@@ -1,0 +1,63 @@
+// What a reader types in the teaching language: its words, and what is wrong with it.
+
+export const BOS = "<s>";
+export const EOS = "</s>";
+const MOST_WORDS = 60;
+
+/** The words of a line; a comma may touch its neighbour. */
+export function wordsOf(text) {
+  return text.replaceAll(",", " , ").split(/\s+/).filter((word) => word);
+}
+
+/** How many letters must be put in, left out or changed to make one word of the other. */
+function editDistance(a, b) {
+  let above = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i += 1) {
+    const line = [i];
+    for (let j = 1; j <= b.length; j += 1)
+      line.push(Math.min(above[j] + 1, line[j - 1] + 1, above[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    above = line;
+  }
+  return above[b.length];
+}
+
+/** Up to three words that are spelled nearly like this one, the nearest first. */
+function nearWords(word, vocabulary) {
+  const typed = word.slice(0, 40).toLowerCase();
+  return vocabulary
+    .map((known) => ({ known, far: editDistance(typed, known.toLowerCase()) }))
+    .filter(({ known, far }) => far <= Math.min(3, Math.max(1, known.length - 2)))
+    .sort((a, b) => a.far - b.far)
+    .slice(0, 3)
+    .map(({ known }) => known);
+}
+
+/**
+ * What a typed text means: { words, partial, problem }. `words` are those up to the first that the
+ * model does not know; large and small letters are the same. `partial` is the last word where it is
+ * only the beginning of one. `problem` is a sentence, or empty; while the reader is typing, a
+ * beginning is none.
+ */
+export function understand(text, vocabulary, typing = false) {
+  const typed = wordsOf(text);
+  const words = [];
+  for (const [i, word] of typed.entries()) {
+    const small = word.toLowerCase();
+    const known = vocabulary.find((one) => one === word) ?? vocabulary.find((one) => one.toLowerCase() === small);
+    if (known) {
+      words.push(known);
+      continue;
+    }
+    const begun = i === typed.length - 1 && !/\s$/.test(text) && vocabulary.some((one) => one.toLowerCase().startsWith(small));
+    const near = nearWords(word, vocabulary);
+    const hint = near.length ? `Near it: ${near.join(", ")}.` : "All of them are listed below.";
+    return {
+      words,
+      partial: begun ? word : "",
+      problem: begun && typing ? "" : `“${word.slice(0, 40)}” is none of the ${vocabulary.length} words of the teaching language. ${hint}`,
+    };
+  }
+  let problem = words.length ? "" : "Type a word, or choose an example.";
+  if (words.length > MOST_WORDS) problem = `These are ${words.length} words: at most ${MOST_WORDS} can be read.`;
+  return { words, partial: "", problem };
+}
