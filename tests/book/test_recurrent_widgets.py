@@ -139,7 +139,7 @@ READ = """async (sentences) => {
     const file = await lmcourse.weights("rnn");
     const network = stepper.languageModel(forward.readSafetensors(file.bytes));
     return sentences.map((sentence) => {
-        const reading = network.read(stepper.wordsOf(sentence));
+        const reading = network.read(words.wordsOf(sentence));
         const lists = (name) => reading[name].map((one) => [...one]);
         return {
             hidden: lists("hidden"), cell: lists("cell"), logProbs: lists("logProbs"),
@@ -152,7 +152,11 @@ READ = """async (sentences) => {
 def test_the_model_in_the_page_is_the_model_in_torch(visit):
     """torch.nn.LSTM with the same weights, on 20 sentences of the teaching language."""
     page = visit("rnn")
-    names = {"stepper": "rnn_stepper.js", "forward": "forward.js"}
+    names = {
+        "stepper": "rnn_stepper.js",
+        "forward": "forward.js",
+        "words": "teaching_words.js",
+    }
     page.evaluate(IMPORT, {name: bundle(file) for name, file in names.items()})
     samples = TEACHING_GRAMMAR.sample(20, torch.Generator().manual_seed(3))
     found = page.evaluate(READ, [" ".join(sample.words) for sample in samples])
