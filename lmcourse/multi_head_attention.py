@@ -141,7 +141,8 @@ class MultiHeadAttention(nn.Module):
 
         torch's function computes what ours of chapter 6 does. Where it can (on the CPU: without a
         mask, or with one for each sequence), it keeps no weights: it makes them piece by piece, and
-        again on the way back (Dao et al., 2022, *FlashAttention*).
+        again on the way back (Dao et al., 2022, *FlashAttention*). With one mask for all sequences,
+        (queries, keys), it keeps them on the CPU: the axis for the heads makes three of its two.
         """
         if mask is not None:
             check_mask(mask)
@@ -154,7 +155,8 @@ class MultiHeadAttention(nn.Module):
     def prune_heads(self, heads: Collection[int]) -> None:
         """Take heads out for good: their rows of the first matrix, their columns of the second.
 
-        The bias of the second stays. The heads that are left are numbered from 0 again.
+        The bias of the second stays. The heads that are left are numbered from 0 again. The
+        parameters are new tensors: make the optimizer afterwards.
 
         Args:
             heads: which; at least one must be left.
@@ -256,7 +258,8 @@ def recorded_weights(
 ) -> Iterator[list[Float[Tensor, "batch n_heads queries keys"]]]:
     """Collect the weights of every multi-head attention that is called, in the order of calls.
 
-    One recording at a time: a second one of the same model, begun inside, would end the first.
+    One recording at a time: a second one of the same model, begun inside, would end the first. An
+    `attend` that was set on a module by hand is lost, too.
 
     >>> attention = MultiHeadAttention(d_model=8, n_heads=2)
     >>> with recorded_weights(attention) as weights:

@@ -305,13 +305,13 @@ class CausalLanguageModel(LanguageModel):
 
 @dataclass(frozen=True)
 class Cost:
-    """What one layer costs for one sequence.
+    """What one layer costs for one sequence. All pairs count, those that a mask hides as well.
 
     Attributes:
         multiply_adds: multiplications, each with its addition, in all matrix products.
         sequential_steps: how often the layer must wait for what it has just made, when all that
-            can be done at once is done at once. What is done in one step does not grow in depth.
-        path_length: steps from the first token to the last, for what one knows of the other.
+            can be done at once is done at once. A sum counts as one step, however long.
+        path_length: through how many steps what the first token says reaches the last output.
     """
 
     multiply_adds: int
@@ -332,7 +332,9 @@ def recurrent_attention_cost(time: int, d_model: int) -> Cost:
     """The decoder of chapter 5, a GRU with additive attention, as long as its source.
 
     Keys are prepared once; each step then takes a query matrix, nine of the GRU (which reads a
-    word and a context), and two products for each source token. Any source token is one step away.
+    word and a context), and two products for each source token. Neither the encoder nor the output
+    layer is counted. The path is that to a source token; within the target it is as long as in any
+    recurrent layer.
 
     >>> recurrent_attention_cost(time=10, d_model=64)
     Cost(multiply_adds=463360, sequential_steps=10, path_length=1)

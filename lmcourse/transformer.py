@@ -1,9 +1,9 @@
 """The Transformer: attention gathers, a small network thinks, and both are added to what was.
 
-Adds to `multi_head_attention` what makes a stack of it trainable: residual connections (He et al.,
-2016, *Deep Residual Learning for Image Recognition*), layer norm (Ba et al., 2016, *Layer
-Normalization*) and a feed-forward network for each token. From the same blocks come an encoder, a
-causal language model, and a translator (Vaswani et al., 2017, *Attention Is All You Need*).
+Adds to `multi_head_attention` a feed-forward network for each token and layer norm (Ba et al.,
+2016, *Layer Normalization*); residual connections (He et al., 2016, *Deep Residual Learning for
+Image Recognition*) stand round both parts. From the same blocks come an encoder, a causal language
+model, and a translator (Vaswani et al., 2017, *Attention Is All You Need*).
 
 Post-norm blocks are those of the paper. Pre-norm blocks normalise first, so that the sum runs
 through the stack untouched (Xiong et al., 2020, *On Layer Normalization in the Transformer
@@ -40,7 +40,7 @@ class LayerNorm(nn.Module):
 
     normed = (hidden - mean) / sqrt(variance + eps) * weight + bias, mean and variance over the
     d_model features of one token (the variance divides by d_model). torch's function does this
-    without writing down what lies between; written out it goes through memory six times.
+    without writing down what lies between.
 
     Args:
         d_model: the size of a token's vector.

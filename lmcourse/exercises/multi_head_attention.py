@@ -20,16 +20,18 @@ from lmcourse.self_attention import causal_mask, scaled_dot_product_attention
 
 # ------------------------------------------------------------------------------------ quizzes
 
-_PROJECT = "one linear layer makes queries, keys and values of the full size, d_model"
+_PROJECT = (
+    "the input projection makes queries, keys and values of the full size, d_model"
+)
 _CUT = "cut them into heads of size d_head"
 _SCORES = (
     "every head compares its queries with its keys and divides by the root of d_head"
 )
 _MASK = "hide the future: its scores become minus infinity"
-_SOFTMAX = "softmax: every head has weights of its own"
+_SOFTMAX = "softmax: every head has attention weights of its own"
 _GATHER = "every head takes the weighted means of its values"
 _JOIN = "put the results of all heads end to end"
-_OUT = "a second linear layer mixes what the heads have found"
+_OUT = "the output projection mixes what the heads have found"
 
 in_and_out = Order(
     name="multi_head_attention.in_and_out",
@@ -46,7 +48,7 @@ in_and_out = Order(
         WrongAnswer(
             (_CUT, _PROJECT, _SCORES, _MASK, _SOFTMAX, _GATHER, _JOIN, _OUT),
             "If the vectors were cut first, each head would see only a part of every token. The "
-            "linear layer reads whole vectors; what it makes is cut.",
+            "input projection reads whole vectors; what it makes is cut.",
         ),
         WrongAnswer(
             (_PROJECT, _CUT, _SCORES, _SOFTMAX, _MASK, _GATHER, _JOIN, _OUT),
@@ -54,7 +56,7 @@ in_and_out = Order(
         ),
         WrongAnswer(
             (_PROJECT, _CUT, _SCORES, _MASK, _SOFTMAX, _GATHER, _OUT, _JOIN),
-            "The second linear layer reads the results of *all* heads as one vector. So they are "
+            "The output projection reads the results of *all* heads as one vector. So they are "
             "put together before.",
         ),
     ),
@@ -74,16 +76,18 @@ how_many_weights = Number(
     unit="weights",
     why=(
         "Token number 1 may attend to 1 token, number 2 to 2, and so on: 1 + 2 + ... + 10 = 55 "
-        "for one head. Each of the 8 heads has weights of its own."
+        "for one head. Each of the 8 heads has attention weights of its own."
     ),
     wrong=(
         WrongAnswer(800, "Without a mask it would be 8 times 10 times 10."),
-        WrongAnswer(55, "That is one head. The others have weights of their own."),
+        WrongAnswer(
+            55, "That is one head. The others have attention weights of their own."
+        ),
         WrongAnswer(360, "A token may attend to itself as well: the diagonal counts."),
         WrongAnswer(
             3520,
-            "You count one set of weights for each of the 64 features. There is one for each "
-            "head: the 8 features of a head share it.",
+            "You count one set of attention weights for each of the 64 features. There is one "
+            "for each head: the 8 features of a head share it.",
         ),
         WrongAnswer(
             80, "Those are the rows. In a row, all places up to the token itself count."
@@ -103,7 +107,9 @@ cut_and_cut = Predict(
     code=(
         "import torch\n"
         "\n"
-        "tokens = torch.tensor([[11, 12, 13, 14], [21, 22, 23, 24], [31, 32, 33, 34]])\n"
+        "tokens = torch.tensor(\n"
+        "    [[11, 12, 13, 14], [21, 22, 23, 24], [31, 32, 33, 34]]\n"
+        ")\n"
         "right = tokens.view(3, 2, 2).transpose(0, 1)  # (head, token, feature)\n"
         "wrong = tokens.view(2, 3, 2)\n"
         "print(right[0].tolist())\n"
@@ -197,9 +203,9 @@ after_pruning = Number(
     tolerance=0.1,
     unit="parameters",
     why=(
-        "5 heads of 8 features are 40. The first matrix keeps 3 · 40 = 120 rows of 64, and 120 "
-        "biases: 7800. The second keeps 64 rows of 40, and *all* 64 biases, because what comes "
-        "out is as long as before: 2624."
+        "5 heads of 8 features are 40. The input projection keeps 3 · 40 = 120 rows of 64, and "
+        "120 biases: 7800. The output projection keeps 64 rows of 40, and *all* 64 biases, "
+        "because what comes out is as long as before: 2624."
     ),
     wrong=(
         WrongAnswer(
@@ -207,14 +213,14 @@ after_pruning = Number(
         ),
         WrongAnswer(
             10400,
-            "Nearly: five eighths of all. But the biases of the second matrix belong to no head. "
-            "All 64 stay.",
+            "Nearly: five eighths of all. But the biases of the output projection belong to no "
+            "head. All 64 stay.",
         ),
         WrongAnswer(10240, "You have left out the biases: 120 and 64."),
         WrongAnswer(
             11960,
-            "You have cut the first matrix only. Its results are what the second one reads, so "
-            "the second loses columns.",
+            "You have cut the input projection only. Its results are what the output projection "
+            "reads, so that loses columns.",
         ),
         WrongAnswer(
             6560,
@@ -223,7 +229,8 @@ after_pruning = Number(
         ),
         WrongAnswer(6216, "That is what has been taken away. What is left?"),
         WrongAnswer(
-            7800, "That is the first matrix with its biases. There is a second."
+            7800,
+            "That is the input projection with its biases. There is an output projection, too.",
         ),
     ),
 )
@@ -274,7 +281,9 @@ one_head_out = Choice(
 
 
 def _uncut(generator):
-    query = torch.randn(2, 5, 12, generator=generator, dtype=torch.float64)
+    # Sometimes as many queries as keys: mistakes that stop elsewhere give numbers there.
+    n_queries = (5, 7)[int(torch.randint(2, (), generator=generator))]
+    query = torch.randn(2, n_queries, 12, generator=generator, dtype=torch.float64)
     key = torch.randn(2, 7, 12, generator=generator, dtype=torch.float64)
     value = torch.randn(2, 7, 12, generator=generator, dtype=torch.float64)
     return query, key, value, 3
@@ -283,7 +292,8 @@ def _uncut(generator):
 def _mend_heads(query, key, value, n_heads):
     d_head = query.shape[2] // n_heads
 
-    def cut(part):  # (batch, time, d_model) -> (batch, n_heads, time, d_head)
+    # (batch, time, d_model) -> (batch, n_heads, time, d_head)
+    def cut(part):
         return part.unflatten(2, (n_heads, d_head)).transpose(1, 2)
 
     scores = cut(query) @ cut(key).transpose(2, 3) / math.sqrt(d_head)
@@ -328,21 +338,41 @@ def _mh_one_head(query, key, value, n_heads):
     return scores.softmax(dim=2) @ value
 
 
+def _mh_heads_as_tokens(query, key, value, n_heads, root=math.sqrt):
+    query, key, value = (
+        part.unflatten(2, (n_heads, -1)) for part in (query, key, value)
+    )
+    scores = query @ key.transpose(2, 3) / root(query.shape[3])
+    return (scores.softmax(dim=3) @ value).flatten(2)
+
+
+def _mh_queries_for_keys(query, key, value, n_heads):
+    batch, n_queries, d_model = query.shape
+    d_head = d_model // n_heads
+    query, key, value = (
+        part.reshape(batch, n_queries, n_heads, d_head).transpose(1, 2)
+        for part in (query, key, value)
+    )
+    scores = query @ key.transpose(2, 3) / math.sqrt(d_head)
+    return (scores.softmax(dim=3) @ value).transpose(1, 2).flatten(2)
+
+
 mend_heads = CodeExercise(
     name="multi_head_attention.mend_heads",
     title="Mend broken heads",
     minutes=10,
     difficulty=1,
-    statement="""This function should be the middle of a layer with several heads: between the first
-linear layer and the second. It runs, it raises nothing, the shape is right, and it is wrong three
-times:
+    statement="""This function should be the middle of a layer with several heads: between the input
+projection and the output projection. It runs, it raises nothing, the shape is right, and it is
+wrong three times:
 
 ```python
 def mend_heads(query, key, value, n_heads):
     batch, n_queries, d_model = query.shape
     d_head = d_model // n_heads
     query, key, value = (
-        part.reshape(batch, n_heads, -1, d_head) for part in (query, key, value)
+        part.reshape(batch, n_heads, -1, d_head)
+        for part in (query, key, value)
     )
     scores = query @ key.transpose(2, 3) / math.sqrt(d_model)
     gathered = scores.softmax(dim=3) @ value
@@ -412,7 +442,7 @@ head 1, and so on, before and after.""",
             "root_is_left",
             partial(_heads_with, scale=_root_of_d_model),
             "Two mistakes are mended. The root is left: a head adds up d_head products, not "
-            "d_model. With the larger root its weights are too even.",
+            "d_model. With the larger root its attention weights are too even.",
         ),
         Misconception(
             "no_root",
@@ -440,8 +470,27 @@ head 1, and so on, before and after.""",
         Misconception(
             "one_head",
             _mh_one_head,
-            "That is one head that reads all features. There should be one set of weights for "
-            "each head.",
+            "That is one head that reads all features. There should be one set of attention "
+            "weights for each head.",
+        ),
+        Misconception(
+            "heads_as_tokens",
+            _mh_heads_as_tokens,
+            "Your heads look at heads, not at tokens: after the cut the last two axes are "
+            "`(n_heads, d_head)`, and those are multiplied. First move the heads before the "
+            "tokens: `.transpose(1, 2)`, and back at the end.",
+        ),
+        Misconception(
+            "heads_as_tokens_and_root",
+            partial(_mh_heads_as_tokens, root=lambda d_head: math.sqrt(3 * d_head)),
+            "Your heads look at heads, not at tokens: first move the heads before the tokens, "
+            "`.transpose(1, 2)`, and back at the end. And the root is still that of d_model.",
+        ),
+        Misconception(
+            "queries_for_keys",
+            _mh_queries_for_keys,
+            "This is right only where there are as many keys as queries. You cut the keys and the "
+            "values with the number of queries, `n_queries`. Write -1 there, or use `unflatten`.",
         ),
     ),
 )
@@ -494,6 +543,11 @@ def _tv_padding(weights, mask):
     return _tokens_in_view(weights, torch.ones_like(mask))
 
 
+def _tv_padding_as_zero(weights, mask):
+    bits = _bits_in_view(weights, mask) * mask[:, :, None]
+    return 2 ** bits.mean(dim=(0, 1))
+
+
 def _tv_sentence_by_sentence(weights, mask):
     bits = _bits_in_view(weights, mask) * mask[:, :, None]
     means = bits.sum(dim=1) / mask.sum(dim=1, keepdim=True)
@@ -530,8 +584,8 @@ tokens_in_view = CodeExercise(
     title="How many tokens has a head in view?",
     minutes=15,
     difficulty=2,
-    statement="""Some heads look at one token, others spread their weights over many. Put a number
-on it. A row of weights is a probability distribution, so it has an entropy, in bits:
+    statement="""Some heads look at one token, others spread their attention weights over many. Put
+a number on it. A row of weights is a probability distribution, so it has an entropy, in bits:
 $H = -\\sum_k w_k \\log_2 w_k$. Two to that power is the perplexity of the row, as in chapter 1.
 For a row that looks at one token alone it is 1. For a row that looks at four tokens evenly it is 4.
 
@@ -592,6 +646,12 @@ padding tokens sum to 1 as well, but nobody should count them.""",
             "The rows of the padding count as well. Pick the real tokens with the mask.",
         ),
         Misconception(
+            "padding_as_zero",
+            _tv_padding_as_zero,
+            "The rows of the padding are 0 now, but they still count in the mean: you divide by "
+            "the number of all rows. Divide by the number of real tokens, or pick their rows.",
+        ),
+        Misconception(
             "padding_only",
             _tv_flipped,
             "You pick the padding: True is a *real* token.",
@@ -635,10 +695,12 @@ padding tokens sum to 1 as well, but nobody should count them.""",
 
 
 def _shared(generator):
-    query = torch.randn(2, 6, 5, 4, generator=generator, dtype=torch.float64)
-    key = torch.randn(2, 3, 7, 4, generator=generator, dtype=torch.float64)
-    value = torch.randn(2, 3, 7, 4, generator=generator, dtype=torch.float64)
-    mask = torch.rand(2, 5, 7, generator=generator) < 0.6
+    # A mask without an axis for the heads stops in a batch of 2, and is right in one of 1.
+    batch = 1 + int(torch.randint(2, (), generator=generator))
+    query = torch.randn(batch, 6, 5, 4, generator=generator, dtype=torch.float64)
+    key = torch.randn(batch, 3, 7, 4, generator=generator, dtype=torch.float64)
+    value = torch.randn(batch, 3, 7, 4, generator=generator, dtype=torch.float64)
+    mask = torch.rand(batch, 5, 7, generator=generator) < 0.6
     mask[:, :, 2] |= ~mask.any(dim=2)  # each query may attend to something
     return query, key, value, mask
 
@@ -699,6 +761,14 @@ def _ga_mask_afterwards(query, key, value, mask):
     value = value.repeat_interleave(n_shared, dim=1)
     scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
     return (scores.softmax(dim=3) * mask[:, None]) @ value
+
+
+def _ga_mask_without_heads(query, key, value, mask):
+    n_shared = query.shape[1] // key.shape[1]
+    key = key.repeat_interleave(n_shared, dim=1)
+    value = value.repeat_interleave(n_shared, dim=1)
+    scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
+    return scores.masked_fill(~mask, -math.inf).softmax(dim=3) @ value
 
 
 def _ga_softmax_over_queries(query, key, value, mask):
@@ -832,6 +902,13 @@ weighted mean.""",
             _ga_softmax_over_queries,
             "Your softmax runs over the queries. Each query spreads a weight of 1 over the *keys*.",
         ),
+        Misconception(
+            "mask_without_heads",
+            _ga_mask_without_heads,
+            "With one sentence it is right, with two it stops: the mask is (batch, queries, keys), "
+            "so torch takes its sentences for heads. Give it an axis for the heads: "
+            "`mask[:, None]`.",
+        ),
     ),
     edge_cases=(_shared_by(3, 3), _shared_by(6, 1)),
 )
@@ -850,7 +927,8 @@ def _maps_and_tokens(generator):
 
 def _pattern_score(weights, token_ids, mask):
     found = []
-    for maps, ids, real in zip(weights, token_ids.tolist(), mask, strict=True):
+    sentences = zip(weights, token_ids.tolist(), mask, strict=True)
+    for maps, ids, real in sentences:
         last_seen = {}
         for place, token in enumerate(ids[: int(real.sum())]):
             if token in last_seen:
@@ -874,9 +952,30 @@ def _pattern_with(weights, token_ids, mask, *, pick, over=None, padding=False):
         sentences += [torch.stack(own).mean(dim=0)] if own else []
     if over == "sentences":
         return torch.stack(sentences).mean(dim=0)
-    return torch.stack(found).sum(dim=0) / (
-        n_tokens if over == "tokens" else len(found)
-    )
+    n_summed = {"tokens": n_tokens, "nothing": 1}.get(over, len(found))
+    return torch.stack(found).sum(dim=0) / n_summed
+
+
+def _ps_writes_first(weights, token_ids, mask):
+    found = []
+    for maps, ids, real in zip(weights, token_ids.tolist(), mask, strict=True):
+        last_seen = {}
+        for place, token in enumerate(ids[: int(real.sum())]):
+            last_seen[token] = place
+            if token in last_seen:
+                found.append(maps[:, place, last_seen[token] + 1])
+    return torch.stack(found).mean(dim=0)
+
+
+def _ps_not_twice_in_a_row(weights, token_ids, mask):
+    found = []
+    for maps, ids, real in zip(weights, token_ids.tolist(), mask, strict=True):
+        last_seen = {}
+        for place, token in enumerate(ids[: int(real.sum())]):
+            if last_seen.get(token, place - 1) != place - 1:
+                found.append(maps[:, place, last_seen[token] + 1])
+            last_seen[token] = place
+    return torch.stack(found).mean(dim=0)
 
 
 def _after_last(maps, place, earlier):
@@ -899,7 +998,7 @@ score of a head is the mean of these weights over all such tokens of the batch. 
 twice in a row, the token after its earlier occurrence is the token itself. It counts, too.)
 
 Then run it on the chapter's trained model: `attention_maps` gives the weights, layer by layer. To
-know what is much, also compute the score of a head that spreads its weights evenly.""",
+know what is much, also compute the score of a head that spreads its attention weights evenly.""",
     stub='''def pattern_score(weights, token_ids, mask):
     """The mean weight of each head on the token that followed last time.
 
@@ -916,7 +1015,9 @@ know what is much, also compute the score of a head that spreads its weights eve
     make_inputs=_maps_and_tokens,
     hints=(
         "Two loops: over the sentences, and over the places of one. Keep a dictionary that knows "
-        "for each token where it was seen last. Look into it *before* you write into it.",
+        "for each token where it was seen last. Look into it *before* you write into it. Take "
+        "numbers as keys, `token_ids.tolist()` or `.item()`: two tensors that hold 3 are two "
+        "different keys. Then nothing is found, and `stack expects a non-empty TensorList`.",
         "At place t with token x: if x is in the dictionary, at s, collect `weights[b, :, t, s + "
         "1]`, one number for each head. At the end `torch.stack(found).mean(dim=0)`. Stop at the "
         "padding.",
@@ -963,8 +1064,8 @@ know what is much, also compute the score of a head that spreads its weights eve
         Misconception(
             "token_before",
             partial(_pattern_with, pick=lambda maps, t, earlier: maps[:, t, t - 1]),
-            "That is the weight at the token before. It would be right if the earlier occurrence "
-            "did not matter.",
+            "That is the weight at the token before. Find the latest earlier occurrence of this "
+            "token, and take the place behind it.",
         ),
         Misconception(
             "rows_and_columns",
@@ -990,6 +1091,25 @@ know what is much, also compute the score of a head that spreads its weights eve
             partial(_pattern_with, pick=_after_last, over="sentences"),
             "You take a mean for each sentence, and the mean of these. All tokens that have "
             "occurred before count the same.",
+        ),
+        Misconception(
+            "sum",
+            partial(_pattern_with, pick=_after_last, over="nothing"),
+            "That is the sum. A score is the *mean*: divide by the number of tokens that have "
+            "occurred before.",
+        ),
+        Misconception(
+            "writes_first",
+            _ps_writes_first,
+            "You write a token into the dictionary before you look into it. So every token is "
+            "found at its own place, and the place behind it is the future, or behind the end. "
+            "Look first, then write.",
+        ),
+        Misconception(
+            "not_twice_in_a_row",
+            _ps_not_twice_in_a_row,
+            "You leave out a token that stands twice in a row. It counts, too: the token after "
+            "its earlier occurrence is the token itself.",
         ),
     ),
     edge_cases=(
@@ -1084,15 +1204,15 @@ what_heads_add = CodeExercise(
     title="What does one head add?",
     minutes=30,
     difficulty=4,
-    statement="""The second linear layer reads the results of all heads end to end. So what comes
-out is a *sum*: one part from each head, and a bias. Elhage et al. (2021) show that the part of a
-head $h$ has the form
+    statement="""The output projection reads the results of all heads end to end. So what comes
+out is a *sum*: one part from each head, and a bias. Elhage et al. (2021) write the part of a head
+$h$ like this, without biases. With them it is
 
 $$\\sum_k w_{hk} \\, (M_h \\, x_k) + b_h.$$
 
-Here $x_k$ is the vector of token $k$, $(d_{model})$, and $w_{hk}$ the weight that head $h$ gives to
-it. The matrix $M_h$, $(d_{model}, d_{model})$, says what the head *does* with a token that it looks
-at; queries and keys only say where it looks. The vector $b_h$, $(d_{model})$, is what the bias of
+Here $x_k$ is the vector of token $k$, $(d_{model})$, and $w_{hk}$ the attention weight of head $h$
+on it. The matrix $M_h$, $(d_{model}, d_{model})$, says what the head *does* with a token that it
+looks at; queries and keys only say where it looks. The vector $b_h$, $(d_{model})$, is what the bias of
 the values becomes.
 
 Compute $M_h$ and $b_h$ of every head from the parameters of a `MultiHeadAttention`. Why does no
@@ -1116,13 +1236,13 @@ without its `forward`. The bias of `out_projection` comes on top.""",
     reference=_what_heads_add,
     make_inputs=_layer_parameters,
     hints=(
-        "Follow one token x through one head. Which rows of the first matrix make its value? Which "
-        "columns of the second meet that value? Two linear maps, one after the other, are one "
-        "matrix.",
+        "Follow one token x through one head. Which rows of the input projection make its value? "
+        "Which columns of the output projection meet that value? Two linear maps, one after the "
+        "other, are one matrix.",
         "With `rows` from `2 * d_model + h * d_head` on, d_head of them, and `columns` from "
         "`h * d_head` on: M is `out_weight[:, columns] @ in_weight[rows]`, and b is "
-        "`out_weight[:, columns] @ in_bias[rows]`. The weights of a row sum to 1, so all of b "
-        "arrives.",
+        "`out_weight[:, columns] @ in_bias[rows]`. The attention weights of a row sum to 1, "
+        "so all of b arrives.",
     ),
     misconceptions=(
         Misconception(
@@ -1143,20 +1263,20 @@ without its `forward`. The bias of `out_projection` comes on top.""",
         Misconception(
             "rows_of_the_second",
             partial(_heads_add_with, rows=True),
-            "You take the *rows* of the second matrix that belong to the head. It is the columns: "
-            "they meet what the head has gathered.",
+            "You take the *rows* of the output projection that belong to the head. It is the "
+            "columns: they meet what the head has gathered.",
         ),
         Misconception(
             "whole_product",
             _ha_whole,
             "You multiply the whole matrices: that is the sum over all heads. Each head has its "
-            "own rows of the first and its own columns of the second.",
+            "own rows of the input projection and its own columns of the output projection.",
         ),
         Misconception(
             "no_bias",
             _ha_no_bias,
             "The matrices are right. But the bias of the values is lost: it goes through the "
-            "second matrix like the values.",
+            "output projection like the values.",
         ),
         Misconception(
             "whole_bias",
@@ -1195,10 +1315,12 @@ def _sizes(generator):
 
 def _heads_by_hand(vocab_size, context_length):
     slots = [vocab_size, context_length, vocab_size, vocab_size]
-    # Each of the four reads its slot of a vector, (slot, d_model); transposed, it writes there.
+    # Each of the four reads its slot of a vector, (slot, d_model);
+    # transposed, it writes there.
     token, place, before, after = torch.eye(sum(slots)).split(slots)
     sharp = 1000.0
-    # Rolled: a token at place t asks for place t - 1. (The first asks for the last: hidden.)
+    # Rolled: a token at place t asks for place t - 1.
+    # (The first asks for the last, which the mask hides.)
     first = sharp * place.roll(-1, dims=0), place, token, before.T
     second = sharp * token, before, token, after.T
     return first, second
@@ -1284,8 +1406,8 @@ def _misshapen(heads, d_model):
     return ""
 
 
-def _unlike(heads, vocab_size, context_length):
-    """Where the last slot is wrong: the tokens so far, what stands there, and what should."""
+def _last_slots(heads, vocab_size, context_length):
+    """Where a token occurs again: the tokens so far, what stands in the last slot, what should."""
     generator = torch.Generator().manual_seed(0)
     found = []
     for time in (4, context_length - 1, context_length, context_length):
@@ -1293,9 +1415,12 @@ def _unlike(heads, vocab_size, context_length):
         token_ids = [0, *drawn.tolist()]
         after = _through_two_heads(heads, token_ids, vocab_size, context_length)
         for place, wanted in _followers(token_ids, vocab_size).items():
-            if not (after[place] - wanted).abs().max() <= 0.01:  # nan is wrong, too
-                found.append((token_ids[: place + 1], after[place], wanted))
+            found.append((token_ids[: place + 1], after[place], wanted))
     return found
+
+
+def _apart(one, other):
+    return not (one - other).abs().max() <= 0.01  # nan is apart, too
 
 
 def _judge_heads(arguments, expected, answer):
@@ -1303,7 +1428,8 @@ def _judge_heads(arguments, expected, answer):
     complaint = _misshapen(answer, 3 * vocab_size + context_length)
     if complaint:
         return complaint
-    unlike = _unlike(answer, vocab_size, context_length)
+    slots = _last_slots(answer, vocab_size, context_length)
+    unlike = [slot for slot in slots if _apart(*slot[1:])]
     if not unlike:
         return None
     token_ids, after, wanted = unlike[0]
@@ -1312,10 +1438,16 @@ def _judge_heads(arguments, expected, answer):
         f"expected {show(wanted.round(decimals=2))}"
     )
     sharper = [(1000 * query, *others) for query, *others in answer]
-    if not _unlike(sharper, vocab_size, context_length):
+    sharp = _last_slots(sharper, vocab_size, context_length)
+    if not any(_apart(*slot[1:]) for slot in sharp):
         return (
-            f"{complaint}. With queries a thousand times as long all would be right: your weights "
-            "are too even"
+            f"your weights are too even: multiply the queries by a large number, and all is right. "
+            f"Now, {complaint}"
+        )
+    if any(_apart(one[1], other[1]) for one, other in zip(slots, sharp, strict=True)):
+        return (
+            f"{complaint}. Your weights are too even: multiply the queries by a large number. "
+            "Something else is wrong as well; it is easier to see then"
         )
     if all(after.abs().max() <= 0.01 for _, after, _ in unlike):
         return f"{complaint}: nobody has written there"
@@ -1383,9 +1515,12 @@ occurred before, the slot may hold anything. So may the other slots.""",
         "into the slot *before*. Then the second head can ask: where does *before* hold my own "
         "token? At such a place stands what came next.",
         "`torch.eye(d_model).split([...])` gives four matrices, each of which reads one slot; "
-        "transposed, it writes there. First head: key is `place`, query is `place` with its rows "
-        "moved by one (`roll`), value `token`, output `before.T`. Second: query `token`, key "
-        "`before`, value `token`, output `after.T`. Multiply both queries by a large number.",
+        "transposed, it writes there: `token @ x` is what stands in the slot *token* of a vector "
+        "x, and `before.T @ v` is a vector with v in the slot *before* and zeros elsewhere. First "
+        "head: key is `place`, query is `place.roll(-1, dims=0)`, value `token`, output "
+        "`before.T`. (Rolled by -1, each row moves up by one, the first to the end: place t then "
+        "asks for place t - 1.) Second: query `token`, key `before`, value `token`, output "
+        "`after.T`. Multiply both queries by a large number.",
     ),
     misconceptions=(
         Misconception(

@@ -1,6 +1,7 @@
 """Exercises of chapter 6: who may look at whom, where the order comes from, and what it costs."""
 
 import math
+import weakref
 
 import torch
 
@@ -202,7 +203,7 @@ reach_of_windows = Number(
 
 dearer_than_an_lstm = Number(
     name="self_attention.dearer_than_an_lstm",
-    title="From which length on is it dearer?",
+    title="From which length on does it cost more?",
     minutes=6,
     difficulty=3,
     question=(
@@ -302,8 +303,8 @@ order_without_positions = Choice(
     question=(
         "A causal language model has no positions at all (`NoPositions`). It reads *a b c*, and "
         "then *b a c*. Look at its prediction after *c*, with one layer of self-attention, and "
-        "with a second layer that reads the outputs of the first. What is true for any "
-        "parameters?"
+        "with a second layer that reads the outputs of the first. Which can be said without "
+        "knowing the parameters?"
     ),
     options=(
         Option(
@@ -345,8 +346,8 @@ order_without_positions = Choice(
 
 def _tokens_and_window(generator):
     places = torch.arange(9)
-    first = torch.randint(0, 3, (4, 1), generator=generator)
-    last = torch.randint(5, 9, (4, 1), generator=generator)
+    first = torch.randint(0, 3, (2, 1), generator=generator)
+    last = torch.randint(5, 9, (2, 1), generator=generator)
     window = int(torch.randint(2, 5, (), generator=generator))
     return (first <= places) & (places <= last), window
 
@@ -407,6 +408,12 @@ def _wm_both(real, window):
     return near | torch.eye(real.shape[1], dtype=torch.bool)
 
 
+def _wm_round_the_end(real, window):
+    time = real.shape[1]
+    back = (torch.arange(time)[:, None] - torch.arange(time)) % time
+    return (back < window) & real[:, None, :] | (back == 0)
+
+
 def _wm_flipped(real, window):
     return ~_window_mask(real, window)
 
@@ -416,9 +423,9 @@ window_mask = CodeExercise(
     title="A mask that looks back a little",
     minutes=10,
     difficulty=1,
-    statement="""In a long text, comparing every token with every token before it is dear. So some
-models let each token look back at a *window* only: at itself and at the few tokens before it
-(Beltagy et al., 2020). Make the mask for a batch of sentences with padding.
+    statement="""In a long text, comparing every token with every token before it costs much work.
+So some models let each token look back at a *window* only: at itself and at the few tokens before
+it (Beltagy et al., 2020). Make the mask for a batch of sentences with padding.
 
 Token $i$ may attend to token $j$ if
 
@@ -470,6 +477,13 @@ everywhere, and a softmax over nothing is not defined.""",
             _wm_ahead,
             "Your tokens look ahead. Rows are queries and columns are keys: row i may be True at "
             "columns up to i.",
+        ),
+        Misconception(
+            "round_the_end",
+            _wm_round_the_end,
+            "Your first tokens see the end of the sentence. Before token 0 there is nothing, but "
+            "Python counts a negative index from the end: `real[b, -1]` is the *last* token. Begin "
+            "with `max(0, i - window + 1)`.",
         ),
         Misconception(
             "no_window",
@@ -606,6 +620,18 @@ def _ro_new_keys_only(query, key, value):
     return _mend_reading_on(query, key[..., -new:, :], value[..., -new:, :])
 
 
+def _ro_root_of_keys(query, key, value):
+    root = query.shape[-1] ** 0.5
+    return _mend_reading_on(query * root / key.shape[-2] ** 0.5, key, value)
+
+
+def _ro_over_the_queries(query, key, value):
+    scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
+    mask = torch.ones(scores.shape[-2:], dtype=torch.bool)
+    mask = mask.tril(key.shape[-2] - query.shape[-2])
+    return scores.masked_fill(~mask, -torch.inf).softmax(dim=1) @ value
+
+
 mend_reading_on = CodeExercise(
     name="self_attention.mend_reading_on",
     title="Mend attention that reads on",
@@ -708,6 +734,18 @@ once.""",
             "new_keys_only",
             _ro_new_keys_only,
             "Your new tokens see each other, but not the old ones.",
+        ),
+        Misconception(
+            "root_of_keys",
+            _ro_root_of_keys,
+            "The mask is right. But you take the root of the number of *keys*, `key.shape[-2]`. "
+            "What makes scores large is the number of features, the last axis.",
+        ),
+        Misconception(
+            "over_the_queries",
+            _ro_over_the_queries,
+            "Your softmax runs over the queries. There is a batch axis in front: axis 1 holds the "
+            "queries, and the keys stand on the last axis, `dim=-1`.",
         ),
         Misconception(
             "no_square_root",
@@ -813,6 +851,10 @@ def _ln_powers(scores, mask):
     return powers / (1 + powers.sum(dim=1, keepdim=True))
 
 
+def _ln_cut_off(scores, mask):
+    return _ln_powers(scores.clamp(max=700), mask)
+
+
 def _ln_shifted_by_largest(scores, mask):
     scores = scores.masked_fill(~mask, -torch.inf)
     largest = scores.amax(dim=1, keepdim=True)
@@ -832,8 +874,8 @@ Large models often put it on the first token then, whatever that is (Xiao et al.
 $$w_{ij} = \\frac{e^{s_{ij}}}{1 + \\sum_{k} e^{s_{ik}}}.$$
 
 Here $s_{ij}$ is the score of key $j$ for query $i$, and the sum goes over the keys $k$ that the
-mask allows. A masked key has weight 0. Where all scores are very small, all weights come near 0. A
-row may even be masked everywhere: then the token looks at nothing.
+mask allows. A masked key has weight 0. Where all scores are far below zero, all weights come
+near 0. A row may even be masked everywhere: then the token looks at nothing.
 
 Write it so that scores of any size are right. In 64-bit numbers `exp(710)` is infinite, and
 infinity divided by infinity is nan.""",
@@ -851,7 +893,8 @@ infinity divided by infinity is nan.""",
     make_inputs=_scores_and_mask,
     hints=(
         "Where have you seen that 1 before? It is e to the power of what? Read the formula as an "
-        "ordinary softmax, with one more key.",
+        "ordinary softmax, with one more key. (If you sum by hand, `sum(1, keepdim=True)` gives a "
+        "column, one sum for each row. Without `keepdim` the sizes do not fit.)",
         "Fill the masked scores with minus infinity. Append one column with the score 0 "
         "(`torch.cat`). Use `softmax`, which is safe for large scores. Then leave the last column "
         "out.",
@@ -914,6 +957,12 @@ infinity divided by infinity is nan.""",
             _ln_powers,
             "Right for ordinary scores. But `exp` of a large score is infinite, and the division "
             "gives nan. Let `softmax` do it, which is safe.",
+        ),
+        Misconception(
+            "cut_off",
+            _ln_cut_off,
+            "You cut large scores off, so 900 and 899 become equal. Nothing is infinite then, but "
+            "their weights are wrong.",
         ),
         Misconception(
             "nan_where_all_is_masked",
@@ -1019,6 +1068,14 @@ def _mc_one_pair(d_model, offset):
     return matrix
 
 
+def _mc_ahead_only(d_model, offset):
+    return _move_clocks(d_model, abs(offset))
+
+
+def _mc_identity(d_model, offset):
+    return torch.eye(d_model)
+
+
 move_clocks = CodeExercise(
     name="self_attention.move_clocks",
     title="One matrix moves every clock",
@@ -1030,12 +1087,13 @@ that for all $t$
 
 $$M \\, p_t = p_{t + \\text{offset}} \\;?$$
 
-There is. Give it. A minus sign goes the other way: with `offset=-2` it leads two places back.
+There is. Give it in sines and cosines; do not fit it. A minus sign goes the other way: with
+`offset=-2` it leads two places back.
 
-This is why a layer can learn to look at "the token two places back". In a `SelfAttention` without
-biases, let $W_{\\text{key}}$ be $c$ times the identity, let $W_{\\text{query}}$ be $c$ times your
-matrix for `offset=-2`, and feed it with positions alone. Print its weights for a few $c$. Which is
-large enough?""",
+This is why a layer can learn to look at "the token two places back". In a `SelfAttention` whose
+biases you have set to 0, let $W_{\\text{key}}$ be $c$ times the identity, let
+$W_{\\text{query}}$ be $c$ times your matrix for `offset=-2`, and feed it with positions alone.
+Print its weights for a few $c$. Which is large enough?""",
     stub='''def move_clocks(d_model, offset):
     """The matrix that moves sinusoidal positions.
 
@@ -1052,11 +1110,13 @@ large enough?""",
     tolerance=1e-4,
     hints=(
         "Begin with one clock. Its two numbers at position t are sin(a t) and cos(a t), in this "
-        "order. Write sin(a t + b) and cos(a t + b) with the addition theorems. Which four "
-        "numbers stand in front of sin(a t) and cos(a t)?",
-        "The block of a clock is [[cos b, sin b], [-sin b, cos b]]. Here b is `offset` times the "
-        "clock's rate, 10000 to the power -2i / d_model for clock i. Put the blocks on the "
-        "diagonal; `torch.block_diag` can do it.",
+        "order. The addition theorems are sin(x + b) = sin x cos b + cos x sin b and "
+        "cos(x + b) = cos x cos b - sin x sin b. Put x = a t. Which four numbers stand in front of "
+        "sin(a t) and cos(a t)?",
+        "Each clock has a block of two rows. The first row is [cos b, sin b]: it makes the new "
+        "sine. The second makes the new cosine. Here b is `offset` times the clock's rate, 10000 "
+        "to the power -2i / d_model for clock i. Put the blocks on the diagonal; "
+        "`torch.block_diag` can do it.",
     ),
     misconceptions=(
         Misconception(
@@ -1115,6 +1175,18 @@ large enough?""",
             "one_clock",
             _mc_one_pair,
             "The first clock moves as it should. All others stand still.",
+        ),
+        Misconception(
+            "ahead_only",
+            _mc_ahead_only,
+            "Right for a positive offset. With a negative one your matrix leads ahead as well. "
+            "Leave the sign of `offset` in the angle.",
+        ),
+        Misconception(
+            "identity",
+            _mc_identity,
+            "That is the identity: every position stays where it is. It is right for offset 0 "
+            "alone.",
         ),
     ),
     edge_cases=((2, 1), (6, 0), (4, -40)),
@@ -1391,10 +1463,24 @@ add 100 to all positions. The outputs stay as they are, but for rounding.""",
 # ------------------------------------------------------------------------ 6 piece by piece
 
 
+class Watched(torch.Tensor):
+    """A tensor; what is computed from it is watched as long as it is kept."""
+
+    alive = weakref.WeakValueDictionary()
+
+    @classmethod
+    def __torch_function__(cls, function, types, arguments=(), keywords=None):
+        result = super().__torch_function__(function, types, arguments, keywords)
+        if isinstance(result, cls):
+            cls.alive[id(result)] = result
+        return result
+
+
 class Pieces:
     """Keys, values and masks that come piece by piece, once.
 
     When the next piece is asked for, the tensors of the one before are filled with NaN and False.
+    Whoever keeps as many numbers as 20 pieces have, copied or computed, is stopped.
     """
 
     def __init__(self, *pieces: tuple):
@@ -1408,12 +1494,17 @@ class Pieces:
         if self.read:
             raise ValueError("the pieces were read before; they come only once")
         self.read = True
+        Watched.alive.clear()
+        sizes = [sum(tensor.numel() for tensor in piece) for piece in self.pieces]
         for piece in self.pieces:
-            key, value, mask = (tensor.clone() for tensor in piece)
+            key, value, mask = (tensor.clone().as_subclass(Watched) for tensor in piece)
             yield key, value, mask
             key.fill_(math.nan)
             value.fill_(math.nan)
             mask.fill_(False)
+            kept = sum(tensor.numel() for tensor in list(Watched.alive.values()))
+            if kept > 20 * max(sizes):
+                raise MemoryError(f"you keep {kept} numbers of the pieces before")
 
 
 def _query_and_pieces(generator):
@@ -1536,6 +1627,11 @@ def _ap_keeps_the_pieces(query, pieces):
     return scores.softmax(dim=1) @ torch.cat(values)
 
 
+def _ap_copies_the_pieces(query, pieces):
+    copies = ([tensor.clone() for tensor in piece] for piece in pieces)
+    return _ap_keeps_the_pieces(query, copies)
+
+
 def _no_mask(query, key, mask):
     return query @ key.T / query.shape[1] ** 0.5
 
@@ -1560,6 +1656,17 @@ def _small_pieces(*masks):
             for number, mask in enumerate(masks)
         )
     )
+
+
+def _many_pieces():
+    """40 pieces of ten keys."""
+    generator = torch.Generator().manual_seed(40)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    mask = torch.ones(2, 10, dtype=torch.bool)
+    return draw(2, 2), Pieces(*((draw(10, 2), draw(10, 1), mask) for _ in range(40)))
 
 
 _ALL, _NONE = [[True, True], [True, True]], [[False, False], [False, False]]
@@ -1614,6 +1721,13 @@ a piece may have nothing at all for a query.""",
             _ap_keeps_the_pieces,
             "You collect the pieces and work on them at the end. By then they are overwritten. Do "
             "what there is to do with a piece while you have it.",
+        ),
+        Misconception(
+            "copies_the_pieces",
+            _ap_copies_the_pieces,
+            "The outputs are right, but you keep a copy of every piece, or its scores. The memory "
+            "that takes grows with the text. Keep a few numbers for each query, and go on from "
+            "them.",
         ),
         Misconception(
             "mean_of_pieces",
@@ -1709,5 +1823,6 @@ a piece may have nothing at all for a query.""",
             _small_pieces(_SECOND_QUERY, _ALL, _NONE),
         ),
         (torch.tensor([[1.0, 0.5], [-2.0, 1.0]]).double(), _small_pieces(_ALL)),
+        _many_pieces(),
     ),
 )

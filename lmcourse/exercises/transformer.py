@@ -664,7 +664,8 @@ of axes: the last one holds the features, and every vector is normalised alone."
     hidden: Float[Tensor, "*batch d_model"]; it may have one axis only.
     weight: Float[Tensor, "d_model"].
     eps: float, above 0.
-    Returns Float[Tensor, "*batch d_model"]; a vector of zeros stays one.
+    Returns Float[Tensor, "*batch d_model"]; a vector of zeros
+        stays a vector of zeros.
     """
     ...
 ''',

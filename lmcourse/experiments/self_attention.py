@@ -36,9 +36,7 @@ D_TIMED = 64
 @experiment(seeds=range(10))
 def saturation(seed: int) -> dict:
     """Scores of random queries and keys, with and without the square root, by their size."""
-    row = {"widths": WIDTHS}
-    for name in ("divided", "not divided"):
-        row[name] = {"variance": [], "largest_weight": [], "gradient": []}
+    row = {"widths": WIDTHS, "divided": {}, "not divided": {}}
     for width in WIDTHS:
         stream = generator(seed, f"queries and keys, {width}")
         query, key = (
@@ -51,8 +49,11 @@ def saturation(seed: int) -> dict:
         scores = query @ key.t()
         for name, divisor in (("divided", math.sqrt(width)), ("not divided", 1.0)):
             measured = softmax_facts(scores / divisor, direction)
+            lengths = query_gradients(query, key, divisor, direction)
+            measured["query_gradient"] = lengths.mean()
+            measured["median_query_gradient"] = lengths.median()
             for fact, value in measured.items():
-                row[name][fact].append(value)
+                row[name].setdefault(fact, []).append(value)
     return row
 
 
@@ -69,6 +70,14 @@ def softmax_facts(scores, direction):
         "largest_weight": weights.detach().amax(dim=-1).mean(),
         "gradient": gradient.norm(dim=-1).mean(),
     }
+
+
+def query_gradients(query, key, divisor, direction):
+    """How long the gradient of each query is, for the same random directions of the weights."""
+    query = query.clone().requires_grad_()
+    weights = (query @ key.t() / divisor).softmax(dim=-1)
+    (gradient,) = torch.autograd.grad((weights * direction).sum(), query)
+    return gradient.norm(dim=-1)
 
 
 POSITIONS = {

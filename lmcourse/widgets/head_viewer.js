@@ -7,6 +7,11 @@ import { BOS, wordsOf } from "./teaching_words.js";
 
 const LEVELS = 12; // shades of a map
 
+// The words of the teaching language that are neither nouns nor verbs. Names begin with a capital.
+const DETERMINERS = "the a every some many".split(" ");
+const ADJECTIVES = "small happy quiet brave clever gentle".split(" ");
+const SMALL_WORDS = [BOS, ..."near beside behind with which says that , agrees".split(" ")];
+
 /** The weights of a layer without some heads: what these gather is multiplied by 0. The bias stays. */
 export function withoutHeads(weights, heads) {
   const { shape, data } = weights["out_projection.weight"];
@@ -32,12 +37,35 @@ export function readWith(parts, words, off) {
 }
 
 /**
+ * Pairs [verb, subject] of places. A subject's determiner stands at the beginning of a clause; other nouns
+ * belong to phrases or are objects. The verb right after "which" has the noun before it as its subject.
+ */
+export function subjects(words) {
+  const found = [];
+  const waiting = []; // nouns whose verb is still to come
+  words.forEach((word, at) => {
+    const before = words[at - 1];
+    if (DETERMINERS.includes(word)) {
+      if ([BOS, "that", "which"].includes(before)) waiting.push(ADJECTIVES.includes(words[at + 1]) ? at + 2 : at + 1);
+      return;
+    }
+    const isNoun = [...DETERMINERS, ...ADJECTIVES].includes(before);
+    if (isNoun || ADJECTIVES.includes(word) || SMALL_WORDS.includes(word) || /^[A-Z]/.test(word)) return;
+    const subject = before === "which" ? at - 2 : waiting.pop();
+    if (subject >= 1) found.push([at, subject]);
+  });
+  return found;
+}
+
+/**
  * Pairs [from, to] of places, by what lies there: the word itself, the one before and <s>, from every
- * word but the first; and from each "agrees" the speaker who must be named next, where there is one.
+ * word but the first; the subject, from the word before its verb where that is another, because there
+ * the verb is foretold; and from each "agrees" the speaker who must be named next.
  */
 export function relations(words) {
-  const found = { "the word itself": [], "the word before": [], [BOS]: [], "from “agrees”: the speaker": [] };
-  const [itself, before, start, speaker] = Object.values(found);
+  const found = { "the word itself": [], "the word before": [], [BOS]: [], "from the word before a verb: its subject": [], "from “agrees”: the speaker": [] };
+  const [itself, before, start, subject, speaker] = Object.values(found);
+  for (const [verb, noun] of subjects(words)) if (noun < verb - 1) subject.push([verb - 1, noun]);
   const speakers = [];
   words.forEach((word, at) => {
     if (at >= 2) {
@@ -50,6 +78,9 @@ export function relations(words) {
   });
   return Object.entries(found).filter(([, pairs]) => pairs.length);
 }
+
+/** How many bits more or fewer, with its sign. */
+const change = (bits) => Math.abs(bits) < 0.05 ? "±0" : `${bits < 0 ? "−" : "+"}${Math.abs(bits).toFixed(1)}`;
 
 const title = ([layer, head]) => `layer ${layer}, head ${head}`;
 
@@ -74,7 +105,7 @@ function start(model, root, parts) {
     const radio = h("input", { type: "radio", name, onchange: () => put(model, { layer: one[0], head: one[1] }) });
     const looks = h("small", { "aria-hidden": "true" });
     const on = h("input", {
-      type: "checkbox", "aria-label": `${title(one)} is on`,
+      type: "checkbox", style: "width:1.5rem;height:1.5rem", "aria-label": `${title(one)} is on`,
       onchange: () => put(model, { off: on.checked ? model.get("off").filter((other) => !same(one)(other)) : all.filter((other) => isOff(other) || other === one) }),
     });
     const node = h("div", { class: "lc-vw-card" },
@@ -89,7 +120,9 @@ function start(model, root, parts) {
   const largeTitle = h("p", { class: "lc-label" });
   const next = h("div", {});
   const average = h("div", {});
+  const likeliest = h("p", { class: "lc-small lc-said" });
   const bits = h("p", { class: "lc-small lc-said" });
+  const notTheSum = h("p", { class: "lc-muted lc-small" });
 
   root.append(
     sentenceField(model, vocabulary),
@@ -101,9 +134,11 @@ function start(model, root, parts) {
         h("p", { class: "lc-muted lc-small", style: "margin-top:.4rem" }, `Layer ${layer}`),
         h("div", { class: "lc-vw-grid" }, cards.filter(({ one }) => one[0] === layer).map(({ node }) => node))))),
     h("p", { class: "lc-muted lc-small", style: "margin-top:.4rem" },
-      "The darker, the larger the weight. The marked row is the chosen word; below the map stands where it looks most. Untick a head to switch it off: what it gathers is not added any more."),
+      "The darker, the larger the weight. The marked row is the chosen word; below the map stands where it looks most. Untick a head to switch it off: what it gathers is not added any more, and its map is pale."),
     h("div", { class: "lc-row", style: "margin-top:.5rem" }, allOn, only),
+    likeliest,
     bits,
+    notTheSum,
     looking,
     h("div", { class: "lc-two lc-rnn-two" }, h("div", {}, largeTitle, large), h("div", {}, next, average)),
   );
@@ -155,7 +190,7 @@ function start(model, root, parts) {
     const off = model.get("off");
     const one = chosen();
     const costs = [now.whole, now.kept].map(({ ids, logProbs }) => bitsOf(ids, logProbs));
-    strip.draw(now.words, costs[1]);
+    drawBits(costs);
     for (const { one: other, map, radio, looks } of cards) {
       const weights = weightsOf(other, place);
       const [most] = largest(weights, 1);
@@ -165,22 +200,42 @@ function start(model, root, parts) {
       radio.setAttribute("aria-label", `${title(other)}: “${word}” looks most at “${now.words[most]}”, ${weights[most].toFixed(2)}`);
     }
     allOn.disabled = !off.length;
-    looking.replaceChildren(...lookTable(`Where “${word}” looks, with every head`, seen, all.map((other) => ({
+    looking.replaceChildren(...lookTable(`Where “${word}” looks, with every head${off.length ? " (in italics: off)" : ""}`, seen, all.map((other) => ({
       name: `${title(other)}${isOff(other) ? ", off" : ""}`, weights: weightsOf(other, place).subarray(0, seen.length), dim: isOff(other), current: same(one)(other),
     }))));
     const [probsOfAll, probs] = [now.whole, now.kept].map(({ logProbs }) => Array.from(row(logProbs, place).data, Math.exp));
     const columns = off.length ? [{ name: "all heads on", probs: probsOfAll }, { name: "with heads off", probs }] : [{ name: "probability", probs: probsOfAll }];
     next.replaceChildren(nextWords(`The next word after ${upTo(now.words, place)}`, tokens, columns));
-    const [whole, kept] = costs.map(total);
-    bits.textContent = `The words of the sentence cost ${whole.toFixed(1)} bits with all heads${off.length ? `, and ${kept.toFixed(1)} bits without ${off.map(title).join("; ")}` : ""}.`;
     const [first, second] = largest(weightsOf(one, place), 2);
     const at = (i) => `“${now.words[i]}” (${weightsOf(one, place)[i].toFixed(2)})`;
-    const [best] = largest(probs, 1);
+    const [[best], [bestOfAll]] = [probs, probsOfAll].map((some) => largest(some, 1));
+    likeliest.textContent = `After ${upTo(now.words, place)} the likeliest is “${named(tokens[best])}” (${chance(probs[best])})${off.length ? `, with all heads on “${named(tokens[bestOfAll])}” (${chance(probsOfAll[bestOfAll])})` : ""}.`;
     note.say(
       `${title(one).replace("l", "L")}: “${word}” looks most at ${at(first)}${place && weightsOf(one, place)[second] >= 0.05 ? `, then at ${at(second)}` : ""}. `,
       `${off.length ? `With ${plural(off.length, "head")} off the` : "The"} likeliest next word is “${named(tokens[best])}” (${chance(probs[best])}).`,
     );
     drawLarge(one, place);
+  }
+
+  /** The bits of the words, and with heads off how they have changed. */
+  function drawBits([before, after]) {
+    const off = model.get("off");
+    const more = after.map((cost, i) => cost - before[i]);
+    strip.draw(now.words, after);
+    strip.node.firstChild.textContent = `Choose the word that looks; below each word its bits${off.length ? ", and how many more (+) or fewer (−) than with all heads" : ""}`;
+    const [whole, kept] = [before, after].map(total);
+    bits.textContent = `The words of the sentence cost ${whole.toFixed(1)} bits with all heads`;
+    notTheSum.textContent = "";
+    if (off.length) {
+      strip.node.querySelectorAll("small").forEach((small, i) => i && small.append(h("br"), h(more[i] >= 1 ? "b" : "span", { style: "padding:0" }, change(more[i]))));
+      const [most] = largest(more, 1);
+      bits.append(
+        `, and ${kept.toFixed(1)} bits without ${off.length === all.length ? "any head" : off.map(title).join("; ")}`,
+        more[most] >= 0.05 ? `. The largest loss: “${now.words[most]}” costs ${after[most].toFixed(1)} bits instead of ${before[most].toFixed(1)}` : "",
+      );
+      notTheSum.textContent = "Read the bits of the word, not the sum: a sentence can get cheaper without a head that one of its words needs.";
+    }
+    bits.append(".");
   }
 
   function drawLarge(one, place) {

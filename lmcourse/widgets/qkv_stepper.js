@@ -4,7 +4,7 @@ import { h, frame, live, newId, digits, put } from "./common.js";
 
 const LARGEST = 100; // of a number, and of the temperature
 const LOWEST_TEMPERATURE = 0.001;
-const ROOT = Math.SQRT2; // of d_key, the size of a query and of a key
+const ROOT = Math.SQRT2; // of d_k, the size of a query and of a key
 const NUMBERS = ["hidden", "w_query", "w_key", "w_value"];
 const TRAITS = ["words", ...NUMBERS, "scaled", "temperature", "mask"];
 const STEPS = ["Query, key, value", "Scores", "Scale", "Weights", "Output"];
@@ -19,9 +19,9 @@ const SETTINGS = [
     about: "Each query equals one key, and at this low temperature that key wins. So each word looks up almost exactly one value, as in a dictionary.",
     traits: {
       hidden: [[1, 0, 1], [0, 1, 2], [-1, 0, 3], [0, -1, 4]],
-      w_query: [[0, 1], [-1, 0], [0, 0]],
-      w_key: [[1, 0], [0, 1], [0, 0]],
-      w_value: [[0, 0], [0, 0], [1, 10]],
+      w_query: [[0, -1, 0], [1, 0, 0]],
+      w_key: [[1, 0, 0], [0, 1, 0]],
+      w_value: [[0, 0, 1], [0, 0, 10]],
       scaled: true, temperature: 0.1, mask: MASKS.none, row: 3, step: 4,
     },
   },
@@ -30,9 +30,9 @@ const SETTINGS = [
     about: "Large vectors give large queries and large keys. A score is a sum of their products, so it is very large, and no square root makes it smaller.",
     traits: {
       hidden: [[0, 0, 2], [1, 0, 3], [4, 0, 0], [0, 4, 0]],
-      w_query: [[0, 1], [1, 0], [1, 0]],
-      w_key: [[1, 0], [0, -1], [0, 1]],
-      w_value: [[1, 0], [0, 1], [0.5, 1]],
+      w_query: [[0, 1, 1], [1, 0, 0]],
+      w_key: [[1, 0, 0], [0, -1, 1]],
+      w_value: [[1, 0, 0.5], [0, 1, 1]],
       scaled: false, temperature: 1, mask: MASKS.none, row: 0, step: 4,
     },
   },
@@ -42,8 +42,8 @@ const SETTINGS = [
 // The numbers
 
 const inner = (a, b) => a.reduce((sofar, x, i) => sofar + x * b[i], 0);
-const column = (matrix, k) => matrix.map((line) => line[k]);
-const project = (rows, matrix) => rows.map((row) => matrix[0].map((_, k) => inner(row, column(matrix, k))));
+const times = (matrix, x) => matrix.map((line) => inner(line, x));
+const mean = (weights, rows) => rows[0].map((_, k) => inner(weights, rows.map((row) => row[k])));
 
 /** Scores (n) -> weights (n) over those that may be attended to; null where there is none. */
 function softmax(scores, may) {
@@ -54,17 +54,17 @@ function softmax(scores, may) {
 }
 
 /**
- * hidden (4, 3), w_query, w_key and w_value (3, 2), mask (4, 4; true: the word of the row may attend to
+ * hidden (4, 3), w_query, w_key and w_value (2, 3), mask (4, 4; true: the word of the row may attend to
  * that of the column) -> query, key and value (4, 2), scores and `divided` (4, 4), weights (4, 4) and
  * output (4, 2). A row without any word to attend to has null for its weights and its output.
  */
 export function forwardPass(numbers) {
-  const [query, key, value] = PARTS.map(([name]) => project(numbers.hidden, numbers[`w_${name}`]));
+  const [query, key, value] = PARTS.map(([name]) => numbers.hidden.map((x) => times(numbers[`w_${name}`], x)));
   const scores = query.map((q) => key.map((k) => inner(q, k)));
   const divisor = (numbers.scaled ? ROOT : 1) * numbers.temperature;
   const divided = scores.map((line) => line.map((score) => score / divisor));
   const weights = divided.map((line, i) => softmax(line, numbers.mask[i]));
-  const output = weights.map((line) => line && project([line], value)[0]);
+  const output = weights.map((line) => line && mean(line, value));
   return { query, key, value, scores, divisor, divided, weights, output };
 }
 
@@ -75,16 +75,17 @@ const rough = (numbers) => `(${numbers.map((x) => x.toFixed(2).replace(/^-(?=0\.
 const vec = (numbers) => `(${numbers.map((x) => digits(x)).join(", ")})`;
 const term = (x) => (x < 0 ? `(${digits(x)})` : digits(x));
 const products = (a, b) => a.map((x, i) => `${term(x)}·${term(b[i])}`).join(" + ");
-const short = (x) => Number(x.toFixed(3));
+/** A number in a field: rounded, but 0 only where it is 0. */
+const short = (x) => Number(Math.abs(x) < 1e-3 ? x.toPrecision(1) : x.toFixed(3));
 const SUB = ["₁", "₂", "₃", "₄"];
-/** Text in which W_query, W_key, W_value and d_key have their names below the line. */
+/** Text in which W_q, W_k, W_v and d_k have their second letters below the line. */
 const marked = (text) => text.split(/([Wd]_[a-z]+)/).map((part) => (part[1] === "_" ? [part[0], h("sub", {}, part.slice(2))] : part));
 /** “a”, “b” and “c” */
 const list = (names) => names.map((name) => `“${name}”`).join(", ").replace(/, (?=[^,]*$)/, " and ");
 /** A weight in a sentence: 1 only where it is 1. */
 const share = (weight) => (weight < 1 && digits(weight) === "1" ? "almost 1" : digits(weight));
-/** A weight in a table: one that is far smaller than its neighbours needs no digits. */
-const brief = (weight) => (weight > 0 && weight < 1e-3 ? "≈ 0" : weight < 1 && digits(weight) === "1" ? "≈ 1" : digits(weight));
+/** A weight in a table: three places, so that a column can be compared; 0 and 1 only where it is so. */
+const brief = (weight) => (weight === 0 ? "0" : weight < 0.0005 ? "≈ 0" : weight < 1 && weight >= 0.9995 ? "≈ 1" : weight.toFixed(3));
 /** The places of the greatest of some values. */
 const greatest = (values, among = values.map((_, j) => j)) => {
   const most = Math.max(...among.map((j) => values[j]));
@@ -127,19 +128,20 @@ function render({ model, el }) {
   function field(label, [low, high], read, write, least = low) {
     const value = () => (input.value === "" ? NaN : Number(input.value));
     const fits = () => value() >= low && value() <= high;
-    const check = (good) => {
-      input.setAttribute("aria-invalid", String(!good));
-      problem.textContent = good ? "" : `${label(model.get("words"))}: give a number from ${digits(low)} to ${high}.`;
+    const complain = (end = "") => {
+      problem.textContent = `${label(model.get("words"))}: give a number from ${digits(low)} to ${high}.${end}`;
     };
     const input = h("input", {
       type: "number", step: 0.1, min: least, max: high, "aria-describedby": `${id}-problem`,
       oninput: () => {
-        check(fits());
+        input.setAttribute("aria-invalid", String(!fits()));
         if (fits()) change(write(value()));
+        else complain();
       },
       onchange: () => {
-        if (!fits()) input.value = short(read());
-        check(true);
+        if (!fits()) complain(` It is ${digits(short(read()))} again.`);
+        input.setAttribute("aria-invalid", "false");
+        input.value = short(read());
       },
     });
     fields.push({ input, read });
@@ -149,9 +151,12 @@ function render({ model, el }) {
     field(label, [-LARGEST, LARGEST], () => model.get(name)[i][k], (x) => ({
       [name]: model.get(name).map((line, a) => line.map((one, b) => (a === i && b === k ? x : one))),
     }));
-  const matrix = (name) =>
-    h("fieldset", { class: "lc-att-matrix" }, h("legend", {}, marked(`W_${name}`)),
-      [0, 1, 2].map((i) => h("div", { class: "lc-att-pair" }, [0, 1].map((k) => entry(() => `W_${name}, row ${i + 1}, column ${k + 1}`, `w_${name}`, i, k)))));
+  const matrix = ([name, symbol]) =>
+    h("fieldset", { class: "lc-att-matrix" }, h("legend", {}, marked(`W_${symbol}`)),
+      [0, 1].map((i) => h("div", { class: "lc-att-pair" }, [0, 1, 2].map((k) => entry(() => `W_${symbol}, row ${i + 1}, column ${k + 1}`, `w_${name}`, i, k)))));
+  const matrices = h("details", { style: "flex:1 1 18rem;margin-top:0", open: matchMedia("(min-width: 40rem)").matches }, // no room on a telephone
+    h("summary", {}, marked("The matrices W_q, W_k and W_v (without biases here)")),
+    h("div", { class: "lc-row lc-gap lc-att-groups" }, PARTS.map(matrix)));
   const vectors = h("table", { class: "lc-att-table" },
     h("caption", {}, "The words, and a vector x of each"),
     h("tbody", {}, places.map((i) => h("tr", {},
@@ -198,18 +203,18 @@ function render({ model, el }) {
       swapButton,
       h("button", { type: "button", onclick: () => reset() }, "Start again")),
     said.node,
-    h("div", { class: "lc-row lc-gap lc-att-groups" }, vectors, PARTS.map(([name]) => matrix(name))),
-    h("div", { class: "lc-row lc-gap", style: "margin-top:.8rem" },
-      h("label", { class: "lc-row" }, scaled, h("span", {}, marked("divide by √d_key = √2"))),
-      h("label", { class: "lc-row" }, "temperature T", h("span", { class: "lc-att-pair" }, temperature)),
-      h("div", { class: "lc-row", role: "group", "aria-label": "Mask" }, h("span", { class: "lc-label" }, "mask"),
-        h("div", { class: "lc-chips" }, maskButtons.map(({ button }) => button)), h("span", { class: "lc-muted lc-small" }, "single cells: step 4"))),
-    problem,
     h("div", { class: "lc-att-steps", role: "group", "aria-label": "The five steps" }, stepButtons),
     h("div", { class: "lc-row", style: "margin-top:.8rem", role: "group", "aria-label": "The word that is worked out" },
       h("span", { class: "lc-label" }, "worked out for"), h("div", { class: "lc-chips" }, rowButtons)),
+    h("div", { class: "lc-row lc-gap", style: "margin-top:.8rem" },
+      h("label", { class: "lc-row" }, scaled, h("span", {}, marked("divide by √d_k = √2"))),
+      h("label", { class: "lc-row" }, "and by the temperature T", h("span", { class: "lc-att-pair" }, temperature)),
+      h("div", { class: "lc-row", role: "group", "aria-label": "Mask" }, h("span", { class: "lc-label" }, "mask"),
+        h("div", { class: "lc-chips" }, maskButtons.map(({ button }) => button)), h("span", { class: "lc-muted lc-small" }, "to forbid single words, open step 4"))),
+    h("div", { class: "lc-row lc-gap lc-att-groups" }, vectors, matrices),
+    problem,
     note.node,
-    h("div", { class: "lc-row lc-gap", style: "align-items:flex-start;margin-top:.8rem" }, maskTable, results, outputs),
+    h("div", { class: "lc-row lc-gap", style: "align-items:flex-start;margin-top:.8rem" }, results, maskTable, outputs),
     detail,
   );
 
@@ -217,6 +222,7 @@ function render({ model, el }) {
   function change(changes, text = "", earlier = null) {
     about = text;
     before = earlier;
+    forgetProblem();
     busy = true; // the listeners run once for all of the changes
     put(model, changes);
     busy = false;
@@ -228,10 +234,7 @@ function render({ model, el }) {
     fields.forEach(({ input }) => input.setAttribute("aria-invalid", "false"));
   }
 
-  function reset() {
-    forgetProblem();
-    change(structuredClone(initial));
-  }
+  const reset = () => change(structuredClone(initial));
 
   function swap() {
     const [words, hidden] = [model.get("words"), model.get("hidden")];
@@ -250,15 +253,15 @@ function render({ model, el }) {
   const cellsOf = (line) => places.map((j) => h("td", {}, line ? digits(line[j]) : DASH()));
   const weightCells = (line) => places.map((j) => h("td", {
     class: line && line[j] === 0 ? "lc-zero" : undefined,
-    style: line ? `background-image:linear-gradient(var(--lc-accent),var(--lc-accent));background-position:0 100%;background-repeat:no-repeat;background-size:${(100 * line[j]).toFixed(1)}% 4px` : undefined,
+    style: line ? `background-image:linear-gradient(var(--lc-accent),var(--lc-accent));background-position:0 100%;background-repeat:no-repeat;background-size:${(100 * line[j]).toFixed(1)}% 8px;padding-bottom:12px` : undefined,
   }, line ? brief(line[j]) : DASH()));
 
   function tableOf(now, pass, step, row) {
     const { words } = now;
     const table = (caption, columns, cell) => lines(row, words, cell, { caption, columns });
     if (step === 1) return table("Query, key and value of each word", PARTS.map(([name]) => name), (i) => PARTS.map(([name]) => h("td", {}, vec(pass[name][i]))));
-    if (step === 2) return table("Scores s: query of the row · key of the column", words, (i) => cellsOf(pass.scores[i]));
-    if (step === 3) return table(`Scores s′, divided by ${digits(pass.divisor)}`, words, (i) => cellsOf(pass.divided[i]));
+    if (step === 2) return table("Scores, not divided yet: query of the row · key of the column", words, (i) => cellsOf(pass.scores[i]));
+    if (step === 3) return table(`Scores e, divided by ${digits(pass.divisor)}`, words, (i) => cellsOf(pass.divided[i]));
     return table("Weights α: each row sums to 1", words, (i) => weightCells(pass.weights[i]));
   }
 
@@ -268,7 +271,7 @@ function render({ model, el }) {
       ? (i) => [cell(pass.output[i]), cell(before.output[i], `${before.words[i]} `)]
       : (i) => [cell(pass.value[i]), cell(pass.output[i])];
     return lines(row, now.words, cells, {
-      caption: "Output z: the values, weighted by the row", columns: before ? ["output now", "before the swap"] : ["value", "output"],
+      caption: "Output o: the values, weighted by the row", columns: before ? ["output now", "before the swap"] : ["value", "output"],
     });
   }
 
@@ -279,21 +282,23 @@ function render({ model, el }) {
     const shift = Math.abs(largest) > 50 ? largest : 0;
     const powers = scores.map((score) => Math.exp(score - shift));
     const total = inner(powers, may.map(Number));
-    const power = (j) => `exp(s′${SUB[j]}${shift ? " − max" : ""})`;
+    const at = (letter, j) => `${letter}${SUB[row]}${SUB[j]}`;
+    const power = (j) => `exp(${at("e", j)}${shift ? " − max" : ""})`;
     return [
       shift ? h("p", { class: "lc-muted lc-small" }, `exp of such numbers is too large or too small for a computer. The greatest, ${digits(shift)}, is taken from all first. That changes no weight.`) : null,
       beside(places.map((j) => formulas(now.words[j], may[j]
         ? [
             formula(power(j), `exp(${digits(scores[j] - shift)})`, digits(powers[j])),
-            formula(`α${SUB[j]} = ${power(j)} / sum`, `${digits(powers[j])} / ${digits(total)}`, digits(pass.weights[row][j])),
+            formula(`${at("α", j)} = ${power(j)} / sum`, `${digits(powers[j])} / ${digits(total)}`, digits(pass.weights[row][j])),
           ]
-        : [h("li", {}, h("span", { class: "lc-att-formula" }, `α${SUB[j]}`), " = ", h("strong", {}, "0")), h("li", {}, "Masked: it takes no part in the sum.")]))),
+        : [h("li", {}, h("span", { class: "lc-att-formula" }, at("α", j)), " = ", h("strong", {}, "0")), h("li", {}, "Masked: it takes no part in the sum.")]))),
       formulas("", [formula("sum", powers.filter((_, j) => may[j]).map((one) => digits(one)).join(" + "), digits(total))]),
     ];
   }
 
   function detailOf(now, pass, step, row) {
     const [query, weights] = [pass.query[row], pass.weights[row]];
+    const [own, at] = [SUB[row], (letter, j) => `${letter}${SUB[row]}${SUB[j]}`];
     const each = (line) => formulas("", places.map(line));
     const named = (j, ...parts) => {
       const item = formula(...parts);
@@ -301,17 +306,17 @@ function render({ model, el }) {
       return item;
     };
     if (step === 1) return [beside(PARTS.map(([name, symbol]) => formulas(name, [
-      formula(`${symbol} = x W_${name}`, `(${[0, 1].map((k) => products(now.hidden[row], column(now[`w_${name}`], k))).join(", ")})`, vec(pass[name][row])),
+      formula(`${symbol}${own} = W_${symbol} x${own}`, `(${now[`w_${name}`].map((line) => products(line, now.hidden[row])).join(", ")})`, vec(pass[name][row])),
     ])))];
-    if (step === 2) return [each((j) => named(j, `s${SUB[j]} = q · k${SUB[j]}`, products(query, pass.key[j]), digits(pass.scores[row][j])))];
-    if (step === 3) return [each((j) => named(j, `s′${SUB[j]} = s${SUB[j]} / ${now.scaled ? "(√d_key · T)" : "T"}`,
+    if (step === 2) return [each((j) => named(j, `q${own} · k${SUB[j]}`, products(query, pass.key[j]), digits(pass.scores[row][j])))];
+    if (step === 3) return [each((j) => named(j, `${at("e", j)} = q${own} · k${SUB[j]} / ${now.scaled ? "(√d_k · T)" : "T"}`,
       `${digits(pass.scores[row][j])} / ${now.scaled ? `(${digits(ROOT)}·${digits(now.temperature)})` : digits(now.temperature)}`, digits(pass.divided[row][j])))];
     if (!weights) return [];
     if (step === 4) return softmaxLines(now, pass, row);
     const parts = pass.value.map((value, j) => value.map((x) => weights[j] * x));
     return [
-      each((j) => named(j, `α${SUB[j]} v${SUB[j]}`, `${digits(weights[j])}·${vec(pass.value[j])}`, vec(parts[j]))),
-      formulas("Together", [formula(`z = ${places.map((j) => `α${SUB[j]} v${SUB[j]}`).join(" + ")}`, parts.map(vec).join(" + "), vec(pass.output[row]))]),
+      each((j) => named(j, `${at("α", j)} v${SUB[j]}`, `${digits(weights[j])}·${vec(pass.value[j])}`, vec(parts[j]))),
+      formulas("Together", [formula(`o${own} = ${places.map((j) => `${at("α", j)} v${SUB[j]}`).join(" + ")}`, parts.map(vec).join(" + "), vec(pass.output[row]))]),
     ];
   }
 
@@ -329,7 +334,10 @@ function render({ model, el }) {
     }
     if (step === 3) {
       const effect = pass.divisor > 1 ? "The differences between them become smaller." : pass.divisor < 1 ? "The differences between them become larger." : "That changes nothing.";
-      return `${now.scaled ? `A query has d_key = 2 numbers, so all scores are divided by √2 = ${digits(ROOT)}, and` : "The square root is switched off. All scores are divided"} by the temperature ${digits(now.temperature)}. ${effect}`;
+      const second = `the temperature T = ${digits(now.temperature)}`;
+      return now.scaled
+        ? `The scores are divided by two numbers: by √2 = ${digits(ROOT)}, since a query has 2 numbers, and by a second one, ${second}${now.temperature === 1 ? ", which changes nothing" : ""}. ${effect}`
+        : `The square root is switched off. The scores are divided by ${second} alone. ${effect}`;
     }
     const weights = pass.weights[row];
     if (!weights) return `${me} may attend to no word: it has no weights and no output. Allow it at least one word in step 4.`;

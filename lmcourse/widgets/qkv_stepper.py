@@ -20,17 +20,17 @@ N_WORDS, D_MODEL, D_HEAD = 4, 3, 2
 SHAPES = {
     "words": (N_WORDS,),
     "hidden": (N_WORDS, D_MODEL),
-    "w_query": (D_MODEL, D_HEAD),
-    "w_key": (D_MODEL, D_HEAD),
-    "w_value": (D_MODEL, D_HEAD),
+    "w_query": (D_HEAD, D_MODEL),
+    "w_key": (D_HEAD, D_MODEL),
+    "w_value": (D_HEAD, D_MODEL),
     "mask": (N_WORDS, N_WORDS),
 }
 START: dict[str, list[Any]] = {
     "words": ["the", "small", "cat", "sleeps"],
     "hidden": [[0.0, 0.0, 1.0], [0.5, 0.0, 1.5], [2.0, 0.0, 0.0], [0.0, 2.0, 0.0]],
-    "w_query": [[0.0, 1.0], [1.0, 0.0], [1.0, 0.0]],
-    "w_key": [[1.0, 0.0], [0.0, -1.0], [0.0, 1.0]],
-    "w_value": [[1.0, 0.0], [0.0, 1.0], [0.5, 1.0]],
+    "w_query": [[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]],
+    "w_key": [[1.0, 0.0, 0.0], [0.0, -1.0, 1.0]],
+    "w_value": [[1.0, 0.0, 0.5], [0.0, 1.0, 1.0]],
     "mask": [[True] * N_WORDS for _ in range(N_WORDS)],
 }
 KINDS = {"words": (str, "text"), "mask": (bool, "True or False")}
@@ -55,15 +55,15 @@ class QKVStepper(CourseWidget):
     """Self-attention of four words: query, key, value, scores, weights and the weighted sum.
 
     Every number is a trait, so it can be read after the reader has played, and set from Python.
-    A matrix of the widget has a row for each number that goes in and a column for each that comes
-    out: query = hidden @ w_query. `torch.nn.Linear` stores it turned round.
+    A matrix is stored as `torch.nn.Linear` stores it, with a row for each number that comes out:
+    query = hidden @ w_query.T. There are no biases.
 
     Args:
         words: Four words; they are only names.
         hidden: A vector of each word, 4 x 3.
-        w_query: Makes queries, 3 x 2.
-        w_key: Makes keys, 3 x 2.
-        w_value: Makes values, 3 x 2.
+        w_query: Makes queries, 2 x 3.
+        w_key: Makes keys, 2 x 3.
+        w_value: Makes values, 2 x 3.
         scaled: Whether scores are divided by the square root of 2, the size of a query.
         temperature: What scores are divided by as well, from 0.001 to 100.
         mask: True where the word of the row may attend to the word of the column, 4 x 4.
@@ -134,7 +134,7 @@ class QKVStepper(CourseWidget):
             torch.tensor(part, dtype=torch.float64)
             for part in (self.hidden, self.w_query, self.w_key, self.w_value)
         )
-        query, key, value = (hidden @ matrix for matrix in matrices)
+        query, key, value = (hidden @ matrix.T for matrix in matrices)
         divided = query / self.temperature
         if not self.scaled:
             divided = divided * math.sqrt(D_HEAD)
@@ -164,11 +164,11 @@ class QKVStepper(CourseWidget):
             )
         ]
         looks: list[list[object]] = [
-            [word, *(["–"] * N_WORDS if row is None else (f"{w:.2f}" for w in row))]
+            [word, *(["–"] * N_WORDS if row is None else (f"{w:.3f}" for w in row))]
             for word, row in zip(self.words, weights, strict=True)
         ]
         empty = [w for w, row in zip(self.words, weights, strict=True) if row is None]
-        root = "divided by √2" if self.scaled else "not divided by √2"
+        root = "√2 and by " if self.scaled else ""
         return (
             "<p>Self-attention of four words, from their vectors to the weighted sums of "
             "values. With JavaScript you can change every number.</p>"
@@ -179,7 +179,7 @@ class QKVStepper(CourseWidget):
             )
             + table(
                 "2 to 4. Weights: how much the word of a row looks at the word of a column "
-                f"(scores {root}, temperature {self.temperature:g})",
+                f"(scores are divided by {root}the temperature {self.temperature:g})",
                 ["word", *self.words],
                 looks,
             )

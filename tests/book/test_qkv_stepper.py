@@ -24,7 +24,7 @@ from lmcourse.widgets import QKVStepper
 from lmcourse.widgets.base import bundle, read
 
 WORDS = ["the", "small", "cat", "sleeps"]
-NUMBERS = {"hidden": (4, 3), "w_query": (3, 2), "w_key": (3, 2), "w_value": (3, 2)}
+NUMBERS = {"hidden": (4, 3), "w_query": (2, 3), "w_key": (2, 3), "w_value": (2, 3)}
 STEPS = (
     "1 Query, key, value",
     "2 Scores",
@@ -155,7 +155,7 @@ def test_numbers_are_those_of_torch(stepper):
         found = stepper.evaluate("(numbers) => stepper.forwardPass(numbers)", given)
 
         hidden, w_query, w_key, w_value = numbers.values()
-        query, key, value = hidden @ w_query, hidden @ w_key, hidden @ w_value
+        query, key, value = (hidden @ w.T for w in (w_query, w_key, w_value))
         scale = (1 / math.sqrt(2) if scaled else 1.0) / temperature
         for name, tensor in {
             "query": query,
@@ -192,9 +192,9 @@ def test_numbers_are_those_of_torch(stepper):
 
 def test_by_mouse_a_case_worked_by_hand(stepper):
     """Scores ln 2, ln 4 and ln 8 give the weights 2/14, 4/14 and 8/14; "the" is masked."""
-    for matrix in ("query", "key", "value"):
-        for i in range(3):
-            for k in range(2):
+    for matrix in "qkv":
+        for i in range(2):
+            for k in range(3):
                 label = f"W_{matrix}, row {i + 1}, column {k + 1}"
                 stepper.get_by_label(label).fill(str(int(i == k)))
     for i, word in enumerate(WORDS):
@@ -202,34 +202,39 @@ def test_by_mouse_a_case_worked_by_hand(stepper):
             stepper.get_by_label(f"x of {word}, number {k + 1}").fill(str(number))
     stepper.get_by_label("x of the, number 1").fill("0")
     stepper.get_by_label("x of the, number 2").fill("1")
-    stepper.get_by_label("W_key, row 1, column 1").fill("0")
+    stepper.get_by_label("W_k, row 1, column 1").fill("0")
     button(stepper, "the").click()
     stepper.get_by_label("divide by").uncheck()
     assert "“the” asks with its query (0, 1)." in status(stepper)
-    assert "q = x Wquery = (0·1 + 1·0 + 7·0, 0·0 + 1·1 + 7·0) = (0, 1)" in detail(
-        stepper
-    )
+    assert "q₁ = Wq x₁ = (1·0 + 0·1 + 0·7, 0·0 + 1·1 + 0·7) = (0, 1)" in detail(stepper)
     go(stepper, 2)
-    assert "small: s₂ = q · k₂ = 0·0 + 1·0.693 = 0.693" in detail(stepper)
+    assert "small: q₁ · k₂ = 0·0 + 1·0.693 = 0.693" in detail(stepper)
     assert "The query of “the” fits the key of “sleeps” best: score 2.08." in status(
         stepper
     )
-    assert cells(stepper, "Scores s:", "the") == ["1", "0.693", "1.39", "2.08"]
+    assert cells(stepper, "Scores, not divided", "the") == [
+        "1",
+        "0.693",
+        "1.39",
+        "2.08",
+    ]
     go(stepper, 3)
     assert "The square root is switched off." in status(stepper)
     assert "That changes nothing." in status(stepper)
     stepper.get_by_label("Temperature").fill("0.5")
-    assert "cat: s′₃ = s₃ / T = 1.39 / 0.5 = 2.77" in detail(stepper)
+    assert "cat: e₁₃ = q₁ · k₃ / T = 1.39 / 0.5 = 2.77" in detail(stepper)
     assert "The differences between them become larger." in status(stepper)
     stepper.get_by_label("divide by").check()
-    assert "cat: s′₃ = s₃ / (√dkey · T) = 1.39 / (1.41·0.5) = 1.96" in detail(stepper)
+    assert "cat: e₁₃ = q₁ · k₃ / (√dk · T) = 1.39 / (1.41·0.5) = 1.96" in detail(
+        stepper
+    )
     stepper.get_by_label("divide by").uncheck()
     stepper.get_by_label("Temperature").fill("1")
     go(stepper, 4)
     stepper.get_by_label("the may attend to the").uncheck()
-    assert "α₁ = 0\nMasked: it takes no part in the sum." in detail(stepper)
+    assert "α₁₁ = 0\nMasked: it takes no part in the sum." in detail(stepper)
     assert "sum = 2 + 4 + 8 = 14" in detail(stepper)
-    assert "α₃ = exp(s′₃) / sum = 4 / 14 = 0.286" in detail(stepper)
+    assert "α₁₃ = exp(e₁₃) / sum = 4 / 14 = 0.286" in detail(stepper)
     assert cells(stepper, "Weights", "the") == ["0", "0.143", "0.286", "0.571"]
     assert "“the” looks most at “sleeps”: 0.571." in status(stepper)
     assert "Weight exactly 0 for “the”: masked." in status(stepper)
@@ -237,7 +242,7 @@ def test_by_mouse_a_case_worked_by_hand(stepper):
     second = sum(2**i * i * math.log(2) for i in (1, 2, 3)) / 14
     assert cells(stepper, "Output", "the") == ["(0.00, 1.00)", f"(1.00, {second:.2f})"]
     assert f"The output of “the” is (1, {second:.3g}): the mean" in status(stepper)
-    assert "α₄ v₄ = 0.571·(1, 2.08) = (0.571, 1.19)" in detail(stepper)
+    assert "α₁₄ v₄ = 0.571·(1, 2.08) = (0.571, 1.19)" in detail(stepper)
     assert detail(stepper).endswith(f"= (1, {second:.3g})")
 
 
@@ -347,12 +352,17 @@ def test_large_vectors_saturate(stepper):
 def test_large_vectors_are_the_first_ones_doubled(stepper):
     first = QKVStepper()
     button(stepper, "Large vectors").click()
-    for name, times in {"x of": 2, "W_query": 1, "W_key": 1, "W_value": 1}.items():
+    for label, name, times in (
+        ("x of", "hidden", 2),
+        ("W_q", "w_query", 1),
+        ("W_k", "w_key", 1),
+        ("W_v", "w_value", 1),
+    ):
         shown = [
             float(one.input_value())
-            for one in stepper.locator(f'input[aria-label^="{name}"]').all()
+            for one in stepper.locator(f'input[aria-label^="{label}"]').all()
         ]
-        trait = first.hidden if name == "x of" else getattr(first, name.lower())
+        trait = getattr(first, name)
         assert shown == [times * number for line in trait for number in line]
 
 
@@ -384,7 +394,7 @@ def test_a_swap_takes_the_outputs_along_and_a_causal_mask_does_not(stepper):
 def test_start_again(stepper, name):
     first, text = inputs(stepper), stepper.inner_text("main")
     stepper.get_by_role("button", name=name).click()
-    stepper.get_by_label("W_key, row 3, column 2").fill("-7.5")
+    stepper.get_by_label("W_k, row 2, column 3").fill("-7.5")
     stepper.get_by_label("Temperature").fill("")
     button(stepper, "the").click()
     assert inputs(stepper) != first
@@ -404,7 +414,7 @@ def test_by_keyboard(stepper):
     stepper.keyboard.press("ArrowUp")
     assert stepper.get_by_label("x of cat, number 1").input_value() == "-0.4"
     press(stepper, "2 Scores")
-    assert cells(stepper, "Scores s:", "sleeps")[2] == "−0.8"
+    assert cells(stepper, "Scores, not divided", "sleeps")[2] == "−0.8"
     press(stepper, "4 Weights")
     tab_to(stepper, stepper.get_by_label("sleeps may attend to small"))
     stepper.keyboard.press("Space")
@@ -430,20 +440,25 @@ def test_by_keyboard(stepper):
 
 def test_a_number_that_is_none_is_said_and_not_taken(stepper):
     go(stepper, 4)
-    field = stepper.get_by_label("W_key, row 2, column 1")
+    field = stepper.get_by_label("W_k, row 1, column 2")
     before = cells(stepper, "Weights", "sleeps"), status(stepper)
     for value in ("", "101", "1e9", "-1e9", "-100.5"):
         field.fill(value)
         assert (
-            alerts(stepper) == "W_key, row 2, column 1: give a number from −100 to 100."
+            alerts(stepper) == "W_k, row 1, column 2: give a number from −100 to 100."
         )
         assert field.get_attribute("aria-invalid") == "true"
         assert (cells(stepper, "Weights", "sleeps"), status(stepper)) == before
     field.press("Control+A")
     field.press_sequentially("e--")  # letters
-    assert "W_key, row 2, column 1" in alerts(stepper)
+    assert "W_k, row 1, column 2" in alerts(stepper)
     field.press("Tab")
-    assert field.input_value() == "0" and alerts(stepper) == ""
+    assert field.input_value() == "0"  # and the message stays until the next edit
+    said = "W_k, row 1, column 2: give a number from −100 to 100. It is 0 again."
+    assert alerts(stepper) == said
+    go(stepper, 3)
+    go(stepper, 4)
+    assert alerts(stepper) == said
     assert field.get_attribute("aria-invalid") == "false"
     field.fill("100")
     assert alerts(stepper) == "" and status(stepper) != before[1]
@@ -453,6 +468,9 @@ def test_a_number_that_is_none_is_said_and_not_taken(stepper):
         assert alerts(stepper) == "Temperature: give a number from 0.001 to 100."
     temperature.press("Tab")
     assert temperature.input_value() == "1"
+    assert alerts(stepper).endswith("It is 1 again.")
+    button(stepper, "Causal").click()
+    assert alerts(stepper) == ""
 
 
 def test_what_is_being_typed_is_not_rounded(stepper):
@@ -461,12 +479,55 @@ def test_what_is_being_typed_is_not_rounded(stepper):
     field.press_sequentially("0.12345")
     assert field.input_value() == "0.12345"
     assert cells(stepper, "Query", "the")[0] == "(1, 0.123)"
+    field.press("Tab")
+    assert field.input_value() == "0.123"
+    assert cells(stepper, "Query", "the")[0] == "(1, 0.123)"
+    for typed, shown in (("0.0000001234", "1e-7"), ("-0.00004", "-0.00004")):
+        field.fill(typed)
+        field.press("Tab")
+        assert field.input_value() == shown
+
+
+def test_weights_have_three_places_and_bars_that_can_be_seen(stepper):
+    go(stepper, 4)
+    text = [weight for word in WORDS for weight in cells(stepper, "Weights", word)]
+    assert all(re.fullmatch(r"0\.\d{3}", weight) for weight in text)
+    bar = "cell => getComputedStyle(cell).backgroundSize"
+    sizes = stepper.get_by_role("table", name="Weights").locator("td[style]")
+    assert all(size.evaluate(bar).endswith("% 8px") for size in sizes.all())
+
+
+def test_the_temperature_is_told_apart_from_the_root(stepper):
+    go(stepper, 3)
+    assert "by √2 = 1.41" in status(stepper)
+    assert "a second one, the temperature T = 1, which changes nothing" in status(
+        stepper
+    )
+    stepper.get_by_label("Temperature").fill("2")
+    assert "a second one, the temperature T = 2. The diff" in status(stepper)
+    stepper.get_by_label("divide by").uncheck()
+    assert "divided by the temperature T = 2 alone." in status(stepper)
+
+
+def test_a_change_and_its_effect_are_on_one_screen_of_a_telephone(visit):
+    page = visit(width=360)
+    go(page, 4)
+    field = page.get_by_label("x of the, number 1").bounding_box()
+    table = page.get_by_role("table", name="Weights").bounding_box()
+    assert table["y"] + table["height"] - field["y"] < 640
+    matrix = page.get_by_label("W_v, row 2, column 3")
+    assert not matrix.is_visible()
+    page.get_by_text("The matrices").click()
+    assert matrix.is_visible()
+    box = page.get_by_label("W_q, row 1, column 1").bounding_box()
+    table = page.get_by_role("table", name="Weights").bounding_box()
+    assert table["y"] + table["height"] - box["y"] < 640
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_the_largest_numbers_do_not_overflow(stepper, sign):
     for i, one in enumerate(stepper.locator("input[type=number]").all()):
-        one.fill("0.001" if i == 30 else str(100 * (-1) ** (i % 3) * sign))
+        one.fill("0.001" if i == 0 else str(100 * (-1) ** (i % 3) * sign))
     assert alerts(stepper) == ""
     assert stepper.get_by_label("Temperature").input_value() == "0.001"
     for word in WORDS:
@@ -479,7 +540,7 @@ def test_the_largest_numbers_do_not_overflow(stepper, sign):
 
 def test_very_negative_scores_are_shifted(stepper):
     """exp(-1400) is 0 for a computer, and 0 / 0 would be no number."""
-    stepper.get_by_label("W_key, row 2, column 2").fill("0")
+    stepper.get_by_label("W_k, row 2, column 2").fill("0")
     stepper.get_by_label("x of sleeps, number 2").fill("-100")
     for word in WORDS:
         stepper.get_by_label(f"x of {word}, number 1").fill("20")
@@ -502,9 +563,9 @@ def test_changes_go_to_python(mounted):
         return {name: value for changes in sent for name, value in changes.items()}
 
     page.get_by_label("x of small, number 3").fill("-2.5")
-    page.get_by_label("W_value, row 1, column 2").fill("4")
+    page.get_by_label("W_v, row 2, column 1").fill("4")
     assert set(receive()) == {"hidden", "w_value"}
-    assert widget.hidden[1] == [0.5, 0.0, -2.5] and widget.w_value[0] == [1.0, 4]
+    assert widget.hidden[1] == [0.5, 0.0, -2.5] and widget.w_value[1] == [4, 1.0, 1.0]
     page.get_by_label("Temperature").fill("0.25")
     page.get_by_label("divide by").uncheck()
     button(page, "Causal").click()
@@ -533,7 +594,7 @@ def test_traits_arrive_from_python(mounted):
     button(page, "A dictionary").click()
     widget.words = ["a", "b", "<b>c</b>", "d"]
     widget.hidden = [[i + k / 3 for k in range(3)] for i in range(4)]
-    widget.w_key = [[0.0, -1.0], [2.0, 0.5], [0.0, 0.0]]
+    widget.w_key = [[0.0, 2.0, 0.0], [-1.0, 0.5, 0.0]]
     widget.mask = CAUSAL
     widget.scaled, widget.temperature, widget.row, widget.step = False, 50.0, 2, 4
     page.evaluate("(state) => arrive(state)", widget.state())
@@ -548,7 +609,7 @@ def test_traits_arrive_from_python(mounted):
     weights = cells(page, "Weights", "d")
     fallback = re.search(r'row">d</th>((?:<td>[\d.]+</td>){4})', widget.fallback())[1]
     numbers = [float(x) for x in re.findall(r"[\d.]+", fallback)]
-    assert [float(x) for x in weights] == pytest.approx(numbers, abs=0.0051)
+    assert [float(x) for x in weights] == pytest.approx(numbers, abs=0.00051)
     assert page.evaluate("nListeners()") == 10
     page.evaluate("unmount()")
     assert page.evaluate("nListeners()") == 0
@@ -568,13 +629,17 @@ def test_snapshot_is_the_same_every_time_and_holds_the_state():
     ("arguments", "message"),
     [
         ({"hidden": [[1.0, 2.0]]}, "hidden=[[1.0, 2.0]] is not of shape (4, 3)"),
-        ({"w_key": [[1.0, 2.0], [3.0], [4.0]]}, "is not of shape (3, 2)"),
-        ({"w_query": [[[1.0], 2.0]] * 3}, "is not of shape (3, 2)"),
-        ({"w_value": [[1.0, 101.0]] * 3}, "w_value holds 101.0: numbers are between"),
-        ({"w_value": [[1.0, math.nan]] * 3}, "w_value holds nan"),
-        ({"w_value": [[1.0, -math.inf]] * 3}, "w_value holds -inf"),
-        ({"w_key": [[1.0, "2"]] * 3}, "w_key holds '2', which is not a number"),
-        ({"w_key": [[1.0, True]] * 3}, "w_key holds True, which is not a number"),
+        ({"w_key": [[1.0, 2.0, 3.0], [4.0]]}, "is not of shape (2, 3)"),
+        ({"w_query": [[1.0, 2.0]] * 3}, "is not of shape (2, 3)"),
+        ({"w_query": [[[1.0], 2.0, 3.0]] * 2}, "is not of shape (2, 3)"),
+        (
+            {"w_value": [[1.0, 0.0, 101.0]] * 2},
+            "w_value holds 101.0: numbers are between",
+        ),
+        ({"w_value": [[1.0, 0.0, math.nan]] * 2}, "w_value holds nan"),
+        ({"w_value": [[1.0, 0.0, -math.inf]] * 2}, "w_value holds -inf"),
+        ({"w_key": [[1.0, 0.0, "2"]] * 2}, "w_key holds '2', which is not a number"),
+        ({"w_key": [[1.0, 0.0, True]] * 2}, "w_key holds True, which is not a number"),
         ({"words": ["a", "b"]}, "words=['a', 'b'] is not of shape (4,)"),
         ({"words": ["a", "b", "c", 4]}, "words holds 4, which is not text"),
         ({"mask": [[1] * 4] * 4}, "mask holds 1, which is not True or False"),
@@ -603,8 +668,8 @@ def test_fallback_is_that_of_torch():
         hidden, w_query, w_key, _ = numbers.values()
         scale = (1 / math.sqrt(2) if scaled else 1.0) / temperature
         expected = F.scaled_dot_product_attention(
-            (hidden @ w_query)[None],
-            (hidden @ w_key)[None],
+            (hidden @ w_query.T)[None],
+            (hidden @ w_key.T)[None],
             torch.eye(4, dtype=torch.float64)[None],
             attn_mask=mask,
             scale=scale,
@@ -616,7 +681,7 @@ def test_fallback_is_that_of_torch():
             found = re.findall(r"<td>(.*?)</td>", shown)
             if allowed.any():
                 assert [float(x) for x in found] == pytest.approx(
-                    row.tolist(), abs=0.0051
+                    row.tolist(), abs=0.00051
                 )
             else:
                 assert found == ["–"] * 4

@@ -284,6 +284,74 @@ def test_relations_of_nested_speech(module):
     assert module("head", "(words) => viewer.relations(words)", [BOS, "agrees"]) == []
 
 
+VERBS_AND_SUBJECTS = {
+    EXAMPLES[0]: ["sleeps rabbit"],
+    EXAMPLES[1]: ["sees dog", "sleep rabbits"],
+    EXAMPLES[2]: ["waits mouse"],
+    "the small cat near the dogs which see the mouse sleeps": [
+        "see dogs",
+        "sleeps cat",
+    ],
+    "a cat which the happy dogs which wait like greets many geese which sing": [
+        *("wait dogs", "like dogs", "greets cat", "sing geese"),
+    ],
+    "sleeps which": [],
+}
+
+
+def test_the_subject_is_looked_at_from_the_word_before_its_verb(module):
+    """There the verb is foretold. Where the subject itself stands there, it says nothing."""
+    sentence = "the rabbits which the dog beside the cat sees sleep"
+    words = [BOS, *sentence.split()]
+    found = dict(module("head", "(words) => viewer.relations(words)", words))
+    before = [words.index("cat"), words.index("sees")]
+    assert found["from the word before a verb: its subject"] == [
+        [before[0], words.index("dog")],
+        [before[1], words.index("rabbits")],
+    ]
+
+
+def test_the_head_for_the_subject_is_the_one_of_the_chapter(visit):
+    table = visit("head").get_by_role("table", name="Which head looks most at")
+    row = table.get_by_role("rowheader", name="its subject").locator("xpath=..")
+    viewer = HeadViewer()
+    words = viewer.words()
+    weights = attention_maps(viewer.model(), viewer.token_ids())[:, 0]
+    weights = weights[:, :, words.index("cats"), words.index("rabbit")]
+    layer, head = divmod(int(weights.argmax()), N_HEADS)
+    assert row.get_by_role("cell").all_inner_texts()[:2] == [
+        f"layer {layer}, head {head}",
+        f"{weights.max():.2f}",
+    ]
+
+
+def test_subjects_of_verbs(module):
+    sentences = [*VERBS_AND_SUBJECTS, *sampled(200)]
+    lists = [[BOS, *sentence.split()] for sentence in sentences]
+    subjects = "(lists) => lists.map((words) => viewer.subjects(words))"
+    found = module("head", subjects, lists)
+    named_pairs = [
+        [f"{words[verb]} {words[noun]}" for verb, noun in pairs]
+        for words, pairs in zip(lists, found, strict=True)
+    ]
+    expected = list(VERBS_AND_SUBJECTS.values())
+    assert named_pairs[: len(expected)] == expected
+    # In the language every verb has a subject, a noun of its own number.
+    numbers = {"verbs": {}, "nouns": {}}
+    for number in ("sg", "pl"):
+        for kind, symbols in (("verbs", ("Vt", "Vi")), ("nouns", ("N",))):
+            for symbol in symbols:
+                for (word,), _ in TEACHING_GRAMMAR.rules[f"{symbol}_{number}"]:
+                    numbers[kind][word] = number
+    for words, pairs in zip(
+        lists[len(expected) :], found[len(expected) :], strict=True
+    ):
+        places = [i for i, word in enumerate(words) if word in numbers["verbs"]]
+        assert [verb for verb, _ in pairs] == places, words
+        for verb, noun in pairs:
+            assert numbers["verbs"][words[verb]] == numbers["nouns"][words[noun]], words
+
+
 def test_the_answer_settles_where_it_stays_the_likeliest(module):
     lenses = [[0.1, 0.9], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]]
     settle = "([lenses, token]) => viewer.settled(lenses, token)"
@@ -316,6 +384,10 @@ def looks(page, row: str) -> list[str]:
 
 def written(weights) -> list[str]:
     return ["·" if w < 0.005 else f"{w:.2f}".removeprefix("0") for w in weights]
+
+
+def signed(bits: float) -> str:
+    return "±0" if abs(bits) < 0.05 else f"{bits:+.1f}".replace("-", "−")
 
 
 def probabilities(page, word: str) -> list[str]:
@@ -373,19 +445,33 @@ def test_heads_are_switched_off(visit):
     fewer = bits(viewer, without)
     assert f"{said}, and {sum(fewer):.1f} bits without layer 0, head 3; " in text()
     small = page.locator(".lc-rnn-reader small").all_inner_texts()
-    assert small[1:] == [f"{one:.1f}" for one in fewer]
+    more = [b - a for a, b in zip(bits(viewer, whole), fewer, strict=True)]
+    assert small[1:] == [
+        f"{one:.1f}\n{signed(change)}" for one, change in zip(fewer, more, strict=True)
+    ]
+    most = max(range(len(more)), key=more.__getitem__)
+    assert (
+        f"The largest loss: “{viewer.words()[most + 1]}” costs {fewer[most]:.1f} bits "
+        f"instead of {bits(viewer, whole)[most]:.1f}."
+    ) in text()
+    assert "Read the bits of the word, not the sum" in text()
     last = log_probs(viewer, without)[-1]
     now, q = best(viewer, last)
     assert f"With 2 heads off the likeliest next word is “{now}” ({shown(q)})." in (
         status(page)
     )
+    assert (
+        f"the likeliest is “{now}” ({shown(q)}), with all heads on “{word}” (" in text()
+    )
     before = log_probs(viewer, whole)[-1][int(last.argmax())].exp().item()
     assert probabilities(page, now) == [shown(before), shown(q)]
     assert "layer 1, head 1, off" in text()
+    assert "(in italics: off)" in text()
     maps = attention_maps(without, viewer.token_ids())[:, 0]
     assert looks(page, "layer 1, head 0") == written(maps[1, 0, -1].tolist())
     button(page, "All on").click()
     assert f"{said}." in text()
+    assert "not the sum" not in text() and "in italics" not in text()
     button(page, "Only the chosen head").click()
     assert page.get_by_role("checkbox", checked=True).count() == 1
     others = [
@@ -395,8 +481,36 @@ def test_heads_are_switched_off(visit):
     assert f"and {alone:.1f} bits without" in text()
     page.get_by_label("layer 0, head 0 is on").uncheck()
     nothing = sum(bits(viewer, HeadViewer(off=[[0, 0], *others]).without_heads()))
-    assert f"and {nothing:.1f} bits without" in text()
+    assert f"and {nothing:.1f} bits without any head." in text()
     assert "Which head looks most at" not in text()
+
+
+def test_a_sentence_gets_cheaper_without_the_head_that_its_verb_needs(visit):
+    """Why the sum alone would mislead: the reader sees the verb that gets dearer."""
+    page = visit("head")
+    field(page).fill(EXAMPLES[2])
+    places = [(i, j) for i in range(N_LAYERS) for j in range(N_HEADS)]
+    whole = bits(HeadViewer(EXAMPLES[2]), HeadViewer(EXAMPLES[2]).model())
+    without = {
+        place: bits(viewer, viewer.without_heads())
+        for place in places
+        for viewer in [HeadViewer(EXAMPLES[2], off=[list(place)])]
+    }
+    layer, head = max(places, key=lambda place: without[place][-1])
+    found = without[layer, head]
+    assert found[-1] > whole[-1] + 1 and sum(found) < sum(whole)
+    page.get_by_label(f"layer {layer}, head {head} is on").uncheck()
+    small = page.locator(".lc-rnn-reader small").last
+    assert small.inner_text() == f"{found[-1]:.1f}\n+{found[-1] - whole[-1]:.1f}"
+    assert small.locator("b").count() == 1
+    assert "The largest loss: “waits”" in page.inner_text("main")
+
+
+def test_switches_are_large_enough_to_hit(visit):
+    page = visit("head", width=360)
+    for box in page.get_by_role("checkbox").all():
+        size = box.bounding_box()
+        assert min(size["width"], size["height"]) >= 24
 
 
 def test_means_over_the_sentence(visit):
