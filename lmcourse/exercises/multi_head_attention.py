@@ -1212,8 +1212,8 @@ $$\\sum_k w_{hk} \\, (M_h \\, x_k) + b_h.$$
 
 Here $x_k$ is the vector of token $k$, $(d_{model})$, and $w_{hk}$ the attention weight of head $h$
 on it. The matrix $M_h$, $(d_{model}, d_{model})$, says what the head *does* with a token that it
-looks at; queries and keys only say where it looks. The vector $b_h$, $(d_{model})$, is what the bias of
-the values becomes.
+looks at; queries and keys only say where it looks. The vector $b_h$, $(d_{model})$, is what the
+bias of the values becomes.
 
 Compute $M_h$ and $b_h$ of every head from the parameters of a `MultiHeadAttention`. Why does no
 weight stand before $b_h$?
@@ -1441,12 +1441,12 @@ def _judge_heads(arguments, expected, answer):
     sharp = _last_slots(sharper, vocab_size, context_length)
     if not any(_apart(*slot[1:]) for slot in sharp):
         return (
-            f"your weights are too even: multiply the queries by a large number, and all is right. "
-            f"Now, {complaint}"
+            f"your attention weights are too even: multiply the queries by a large number, and all is "
+            f"right. Now, {complaint}"
         )
     if any(_apart(one[1], other[1]) for one, other in zip(slots, sharp, strict=True)):
         return (
-            f"{complaint}. Your weights are too even: multiply the queries by a large number. "
+            f"{complaint}. Your attention weights are too even: multiply the queries by a large number. "
             "Something else is wrong as well; it is easier to see then"
         )
     if all(after.abs().max() <= 0.01 for _, after, _ in unlike):
