@@ -1441,13 +1441,13 @@ def _judge_heads(arguments, expected, answer):
     sharp = _last_slots(sharper, vocab_size, context_length)
     if not any(_apart(*slot[1:]) for slot in sharp):
         return (
-            f"your attention weights are too even: multiply the queries by a large number, and all is "
-            f"right. Now, {complaint}"
+            f"your attention weights are too even: multiply the queries by a large number, and "
+            f"all is right. Now, {complaint}"
         )
     if any(_apart(one[1], other[1]) for one, other in zip(slots, sharp, strict=True)):
         return (
-            f"{complaint}. Your attention weights are too even: multiply the queries by a large number. "
-            "Something else is wrong as well; it is easier to see then"
+            f"{complaint}. Your attention weights are too even: multiply the queries by a large "
+            "number. Something else is wrong as well; it is easier to see then"
         )
     if all(after.abs().max() <= 0.01 for _, after, _ in unlike):
         return f"{complaint}: nobody has written there"
