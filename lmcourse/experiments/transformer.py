@@ -248,7 +248,7 @@ def bits_per_character(model, tokenizer, texts):
 
 @experiment(seeds=[0])
 def python_docs_bits(seed: int) -> dict:
-    """Bits per character on Python's documentation, read in pieces; about the tokens of chapter 3."""
+    """Bits per character on Python's documentation, in pieces; about the tokens of chapter 3."""
     docs = python_docs()
     tokenizer = CharTokenizer.train(docs.train, open_vocabulary=True)
     pieces = {
