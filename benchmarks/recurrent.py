@@ -7,14 +7,11 @@ and which of them begins alternates, so that what slows the machine down slows b
 Run `python -m benchmarks.recurrent`: it prints the table and rewrites it in README.md.
 """
 
-import platform
-
 import torch
 from torch import nn
 
 from benchmarks.tables import rewrite_table
-from benchmarks.timing import REPEATS, WARM_UP, median_seconds
-from lmcourse.experiments import machine
+from benchmarks.timing import table
 from lmcourse.rnn import GRU, LSTM, RNN, RecurrentLayers
 
 BATCH_SIZE, TIME, WIDTH = 64, 128, 256
@@ -34,27 +31,11 @@ def rivals(kind: type[RecurrentLayers]) -> dict:
 
 def measure() -> str:
     """The table, in Markdown."""
-    lines = [
-        "| | lmcourse, ms | torch.nn, ms | lmcourse / torch.nn | promised at most |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for kind, promised in PROMISED.items():
-        seconds = median_seconds(rivals(kind), (BATCH_SIZE, TIME, WIDTH))
-        ours, theirs = seconds["ours"], seconds["torch"]
-        lines.append(
-            f"| {kind.__name__} | {ours * 1e3:.0f} | {theirs * 1e3:.0f} | "
-            f"{ours / theirs:.2f} | {promised:.2f} |"
-        )
-    about = machine()
-    lines += [
-        "",
-        f"One layer, batch {BATCH_SIZE}, time {TIME}, width {WIDTH}; medians of {REPEATS} steps "
-        f"after {WARM_UP} to warm up.",
-        "",
-        f"Machine: {about['processor']}, {about['cores']} cores, one thread used. Python "
-        f"{platform.python_version()}, torch {torch.__version__}.",
-    ]
-    return "\n".join(lines)
+    return table(
+        {kind.__name__: (rivals(kind), limit) for kind, limit in PROMISED.items()},
+        (BATCH_SIZE, TIME, WIDTH),
+        f"One layer, batch {BATCH_SIZE}, time {TIME}, width {WIDTH}",
+    )
 
 
 def main() -> None:

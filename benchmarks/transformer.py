@@ -6,14 +6,11 @@ process.
 Run `python -m benchmarks.transformer`: it prints the table and rewrites it in README.md.
 """
 
-import platform
-
 import torch
 from torch import nn
 
 from benchmarks.tables import rewrite_table
-from benchmarks.timing import REPEATS, WARM_UP, median_seconds
-from lmcourse.experiments import machine
+from benchmarks.timing import table
 from lmcourse.multi_head_attention import MultiHeadAttention
 from lmcourse.transformer import EncoderBlock, PreNormEncoderBlock
 
@@ -48,32 +45,16 @@ def block_rivals(block: type[EncoderBlock]) -> dict:
 
 def measure() -> str:
     """The table, in Markdown."""
-    rows = {
+    rivals = {
         "multi-head attention": attention_rivals(),
         "encoder block, post-norm": block_rivals(EncoderBlock),
         "encoder block, pre-norm": block_rivals(PreNormEncoderBlock),
     }
-    lines = [
-        "| | lmcourse, ms | torch.nn, ms | lmcourse / torch.nn | promised at most |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for name, sides in rows.items():
-        seconds = median_seconds(sides, (BATCH_SIZE, TIME, D_MODEL))
-        ours, theirs = seconds["ours"], seconds["torch"]
-        lines.append(
-            f"| {name} | {ours * 1e3:.0f} | {theirs * 1e3:.0f} | {ours / theirs:.2f} | "
-            f"{PROMISED:.2f} |"
-        )
-    about = machine()
-    lines += [
-        "",
-        f"Batch {BATCH_SIZE}, time {TIME}, d_model {D_MODEL}, {N_HEADS} heads, d_ff {D_FF}; "
-        f"medians of {REPEATS} steps after {WARM_UP} to warm up.",
-        "",
-        f"Machine: {about['processor']}, {about['cores']} cores, one thread used. Python "
-        f"{platform.python_version()}, torch {torch.__version__}.",
-    ]
-    return "\n".join(lines)
+    return table(
+        {name: (sides, PROMISED) for name, sides in rivals.items()},
+        (BATCH_SIZE, TIME, D_MODEL),
+        f"Batch {BATCH_SIZE}, time {TIME}, d_model {D_MODEL}, {N_HEADS} heads, d_ff {D_FF}",
+    )
 
 
 def main() -> None:

@@ -68,6 +68,11 @@ def train_language_model(model: nn.Module) -> History:
     )
 
 
+def language_vocabularies() -> dict[str, tuple[str, ...]]:
+    """The tokens of the teaching language."""
+    return {"tokens": teaching_language().tokenizer.tokens}
+
+
 # ---- the language models of chapters 7 and 8 ---------------------------------------------------
 
 
@@ -131,7 +136,7 @@ RECIPES = {
         "The LSTM language model of chapter 3, trained on the teaching language.",
         lstm_language_model,
         train_language_model,
-        lambda: {"tokens": teaching_language().tokenizer.tokens},
+        language_vocabularies,
     ),
     "seq2seq": Recipe(
         "The translator of chapter 4: one context vector.",
@@ -149,13 +154,13 @@ RECIPES = {
         "The model of chapter 7, two layers of attention alone, trained on the teaching language.",
         of_teaching_language(attention_only_model),
         train_language_model,
-        lambda: {"tokens": teaching_language().tokenizer.tokens},
+        language_vocabularies,
     ),
     "transformer": Recipe(
         "The Transformer of chapter 8, trained on the teaching language.",
         of_teaching_language(small_transformer),
         train_language_model,
-        lambda: {"tokens": teaching_language().tokenizer.tokens},
+        language_vocabularies,
     ),
 }
 
