@@ -4,6 +4,7 @@ For each: the stub is not attempted, the reference is correct, every misconcepti
 explanation, and junk gets a clear answer.
 """
 
+import dataclasses
 import itertools
 import json
 import linecache
@@ -352,6 +353,14 @@ def test_endless_loops_are_stopped(item, loop, monkeypatch):
     assert time.monotonic() - start < 10
     time.sleep(0.1)
     assert threading.active_count() <= threads
+
+
+def test_slow_misconception_is_not_an_endless_loop(monkeypatch):
+    item = CODE[0]
+    object.__setattr__(item, "time_limit", 0.1)
+    slow = [dataclasses.replace(each, wrong=_loops) for each in item.misconceptions]
+    monkeypatch.setitem(item.__dict__, "misconceptions", tuple(slow))
+    assert "did not finish" in check(item, _loops).message
 
 
 @pytest.fixture(autouse=True)
