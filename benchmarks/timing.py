@@ -4,6 +4,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -39,11 +40,21 @@ def median_seconds(
         shape: of the inputs, which are random, and of the gradient of what comes out.
     """
     inputs, gradient = torch.randn(shape, requires_grad=True), torch.randn(shape)
-    times: dict[str, list[float]] = {name: [] for name in sides}
+    return in_turns(
+        {
+            name: partial(training_step, *side, inputs, gradient)
+            for name, side in sides.items()
+        }
+    )
+
+
+def in_turns(steps: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """Processor seconds of each step, the median; who begins alternates."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
     for repeat in range(WARM_UP + REPEATS):
-        for name in sides if repeat % 2 else reversed(sides):
+        for name in steps if repeat % 2 else reversed(steps):
             start = time.process_time()
-            training_step(*sides[name], inputs, gradient)
+            steps[name]()
             times[name].append(time.process_time() - start)
     return {name: statistics.median(some[WARM_UP:]) for name, some in times.items()}
 

@@ -15,9 +15,11 @@ from lmcourse.data.grammar import (
     TeachingLanguage,
     TrueModel,
     agreement_cases,
+    broken_sentence,
     probe_accuracy,
     recall_cases,
     teaching_language,
+    teaching_wordpiece,
 )
 from lmcourse.data.lr1 import lr1_table
 from lmcourse.data.python_docs import TextSplit, python_docs
@@ -45,6 +47,7 @@ __all__ = [
     "TranslationData",
     "TrueModel",
     "agreement_cases",
+    "broken_sentence",
     "load_text",
     "lr1_table",
     "probe_accuracy",
@@ -53,6 +56,7 @@ __all__ = [
     "sample_pair",
     "surface",
     "teaching_language",
+    "teaching_wordpiece",
     "translate",
     "translation_data",
 ]

@@ -11,6 +11,8 @@ Every sentence has exactly one derivation. So the probability of a sentence is t
 derivation, and the entropy of the language is known: the floor under every model of the course.
 """
 
+import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +25,12 @@ from torch import Tensor
 
 from lmcourse.data.pcfg import END, Grammar, Sample, State
 from lmcourse.language_models import LanguageModel, check_token_ids
-from lmcourse.tokenizers import Tokenizer, WordTokenizer
+from lmcourse.tokenizers import (
+    SPECIAL_PIECES,
+    Tokenizer,
+    WordPiece,
+    WordTokenizer,
+)
 from lmcourse.training import generator as random_stream
 
 __all__ = [
@@ -35,9 +42,11 @@ __all__ = [
     "TeachingLanguage",
     "TrueModel",
     "agreement_cases",
+    "broken_sentence",
     "probe_accuracy",
     "recall_cases",
     "teaching_language",
+    "teaching_wordpiece",
 ]
 
 NAMES = tuple(
@@ -58,6 +67,11 @@ _TRANSITIVE_VERBS = (
 _INTRANSITIVE_VERBS = (
     "sleeps/sleep sings/sing smiles/smile dances/dance waits/wait laughs/laugh"
 ).split()
+_OTHER_NUMBER = {
+    form: other
+    for pair in [*_TRANSITIVE_VERBS, *_INTRANSITIVE_VERBS]
+    for form, other in itertools.permutations(pair.split("/"))
+}
 _ADJECTIVES = "small happy quiet brave clever gentle".split()
 _PREPOSITIONS = "near beside behind with".split()
 _NUMBERS = ("sg", "pl")
@@ -185,6 +199,16 @@ def teaching_language(
         tokenizer=WordTokenizer(TEACHING_GRAMMAR.words),
         floor=TEACHING_GRAMMAR.entropy_per_word(),
     )
+
+
+def teaching_wordpiece() -> WordPiece:
+    """BERT's tokenizer for the teaching language: every word is one piece.
+
+    Example:
+        >>> teaching_wordpiece().split("the rabbit sleeps")
+        ['the', 'rabbit', 'sleeps']
+    """
+    return WordPiece([*SPECIAL_PIECES, *TEACHING_GRAMMAR.words], lower=False)
 
 
 class TrueModel(LanguageModel):
@@ -336,6 +360,42 @@ def agreement_cases(
         )
         cases.append(Probe(tuple(prefix), right, wrong, distance=3 * n_phrases + 1))
     return cases
+
+
+def broken_sentence(
+    words: Sequence[str], generator: torch.Generator
+) -> tuple[str, ...]:
+    """A sentence with one mistake: one verb in the other number, or a wrong name at the end.
+
+    Args:
+        words: a sentence of the teaching language.
+        generator: the source of randomness: which verb or name, and which name instead.
+
+    Returns:
+        The words, of which one was changed. No sentence of the language has them.
+
+    Raises:
+        ValueError: if the words are no sentence of the language.
+
+    Example:
+        >>> broken_sentence("the rabbit sleeps".split(), torch.Generator())
+        ('the', 'rabbit', 'sleep')
+    """
+    if TEACHING_GRAMMAR.log_prob(words) == -math.inf:
+        raise ValueError(f"{' '.join(words)!r} is no sentence of the language")
+
+    def choose(n: int) -> int:
+        return int(torch.randint(n, (), generator=generator))
+
+    places = [
+        place
+        for place, word in enumerate(words)
+        if word in _OTHER_NUMBER or place > 0 and words[place - 1] == "agrees"
+    ]
+    place = places[choose(len(places))]
+    others = [name for name in NAMES if name != words[place]]
+    changed = _OTHER_NUMBER.get(words[place]) or others[choose(len(others))]
+    return (*words[:place], changed, *words[place + 1 :])
 
 
 def recall_cases(sentences: Iterable[str]) -> list[Probe]:

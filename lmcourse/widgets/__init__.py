@@ -4,12 +4,15 @@ from lmcourse.widgets.alignment_viewer import AlignmentViewer
 from lmcourse.widgets.attention_steps import AttentionSteps
 from lmcourse.widgets.base import (
     CourseWidget,
+    ModelsWidget,
     ModelWidget,
     site_scripts,
     weights_scripts,
 )
 from lmcourse.widgets.bottleneck_explorer import BottleneckExplorer
+from lmcourse.widgets.encoder_attention import EncoderAttention
 from lmcourse.widgets.exercise_card import ExerciseCard
+from lmcourse.widgets.fill_blank import FillBlank
 from lmcourse.widgets.head_viewer import HeadViewer
 from lmcourse.widgets.markov_explorer import MarkovExplorer
 from lmcourse.widgets.qkv_stepper import QKVStepper
@@ -23,10 +26,13 @@ __all__ = [
     "AttentionSteps",
     "BottleneckExplorer",
     "CourseWidget",
+    "EncoderAttention",
     "ExerciseCard",
+    "FillBlank",
     "HeadViewer",
     "MarkovExplorer",
     "ModelWidget",
+    "ModelsWidget",
     "QKVStepper",
     "QuizCard",
     "RNNStepper",

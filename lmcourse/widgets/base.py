@@ -27,6 +27,7 @@ _IMPORT = re.compile(r'^import\s+\{[^}]*\}\s+from\s+"\./([\w-]+\.js)";\n', re.MU
 _EXPORT = re.compile(
     r"^export\s+(?=(?:async\s+)?(?:function|const|let|class)\b)", re.MULTILINE
 )
+_COMMENT = re.compile(r"^[ \t]*(?://[^\n]*|/\*\*(?:[^*]|\*(?!/))*\*/)\n", re.MULTILINE)
 _EVERY_WIDGET_HAS = frozenset(ipywidgets.DOMWidget.class_trait_names())
 
 
@@ -39,7 +40,8 @@ def bundle(name: str) -> str:
     r"""A widget's module with everything it imports from its neighbours written into it.
 
     anywidget and `host.js` load one text, so `import { h } from "./common.js";` is replaced by the
-    text of `common.js` without its `export` words. A file imported twice is written once.
+    text of `common.js` without its `export` words. A file imported twice is written once. Comments
+    that have lines of their own stay behind: they are for readers of the source.
 
     Args:
         name: The file name of the module, such as "markov_explorer.js".
@@ -59,7 +61,7 @@ def bundle(name: str) -> str:
         done.add(part)
         return _EXPORT.sub("", _IMPORT.sub(inline, read(part))) + "\n"
 
-    return _IMPORT.sub(inline, read(name))
+    return _COMMENT.sub("", _IMPORT.sub(inline, read(name)))
 
 
 def widget_names() -> list[str]:
@@ -232,6 +234,31 @@ class ModelWidget(CourseWidget):
             weights_name=self.pretrained,
             weights_sha256=pretrained.sha256(self.pretrained),
             weights=pretrained.path(self.pretrained).read_bytes(),
+            **kwargs,
+        )
+
+
+class ModelsWidget(ModelWidget):
+    """A model widget that runs further models beside its own.
+
+    A subclass sets `other_pretrained`, too. In JavaScript, `loadWeights(model, name)` loads one.
+
+    Raises:
+        ValueError: There are no weights of one of the names.
+    """
+
+    other_pretrained: ClassVar[tuple[str, ...]] = ()
+
+    other_sha256 = traitlets.Dict(help="Name -> SHA-256 of the file.").tag(sync=True)
+    other_weights = traitlets.Dict(help="Name -> the file, for a live view.").tag(
+        sync=True, snapshot=False
+    )
+
+    def __init__(self, **kwargs: Any) -> None:
+        names = self.other_pretrained
+        super().__init__(
+            other_sha256={name: pretrained.sha256(name) for name in names},
+            other_weights={name: pretrained.path(name).read_bytes() for name in names},
             **kwargs,
         )
 

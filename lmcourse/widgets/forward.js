@@ -324,26 +324,26 @@ export function feedForward(hidden, weights, activation = relu) {
   return linear(inner, weights["outer.weight"], weights["outer.bias"]);
 }
 
-const blockNorm = (input, weights, part) => layerNorm(input, weights[`${part}_norm.weight`], weights[`${part}_norm.bias`]);
+const blockNorm = (input, weights, part, eps) => layerNorm(input, weights[`${part}_norm.weight`], weights[`${part}_norm.bias`], eps);
 
 /**
  * hidden (time, d_model) -> { attention, attended, thought, output }: what `multiHeadAttention` gives,
  * the vectors after it was added, what the feed-forward network adds, the vectors after that. What
  * is normalised is the input of each part.
  */
-export function preNormBlock(hidden, weights, nHeads, mask, activation = relu) {
-  const attention = multiHeadAttention(blockNorm(hidden, weights, "attention"), layersOf(weights, "attention."), nHeads, mask);
+export function preNormBlock(hidden, weights, nHeads, mask, activation = relu, eps = 1e-5) {
+  const attention = multiHeadAttention(blockNorm(hidden, weights, "attention", eps), layersOf(weights, "attention."), nHeads, mask);
   const attended = sum(hidden, attention.output);
-  const thought = feedForward(blockNorm(attended, weights, "feed_forward"), layersOf(weights, "feed_forward."), activation);
+  const thought = feedForward(blockNorm(attended, weights, "feed_forward", eps), layersOf(weights, "feed_forward."), activation);
   return { attention, attended, thought, output: sum(attended, thought) };
 }
 
 /** The same, but what is normalised are the sums `attended` and `output`. */
-export function postNormBlock(hidden, weights, nHeads, mask, activation = relu) {
+export function postNormBlock(hidden, weights, nHeads, mask, activation = relu, eps = 1e-5) {
   const attention = multiHeadAttention(hidden, layersOf(weights, "attention."), nHeads, mask);
-  const attended = blockNorm(sum(hidden, attention.output), weights, "attention");
+  const attended = blockNorm(sum(hidden, attention.output), weights, "attention", eps);
   const thought = feedForward(attended, layersOf(weights, "feed_forward."), activation);
-  return { attention, attended, thought, output: blockNorm(sum(attended, thought), weights, "feed_forward") };
+  return { attention, attended, thought, output: blockNorm(sum(attended, thought), weights, "feed_forward", eps) };
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -426,18 +426,19 @@ export function factsOf(tensors) {
 /**
  * The trained weights of a widget whose Python class is a `ModelWidget`, as `readSafetensors` gives
  * them. A kernel sends the bytes; the published page loads them from the file beside `host.js`.
+ * With a name: one of the further models of a `ModelsWidget`.
  */
-export async function loadWeights(model) {
-  const sent = model.get("weights");
+export async function loadWeights(model, other) {
+  const sent = other ? model.get("other_weights")?.[other] : model.get("weights");
   if (sent) return readSafetensors(sent);
-  const name = model.get("weights_name");
+  const name = other ?? model.get("weights_name");
   let file;
   try {
     file = await globalThis.lmcourse.weights(name);
   } catch {
     throw new Error(`The trained weights "${name}" could not be loaded: the file ${name}.weights.js is missing.`);
   }
-  const wanted = model.get("weights_sha256");
+  const wanted = other ? model.get("other_sha256")[other] : model.get("weights_sha256");
   if (file.sha256 !== wanted) {
     const [made, found] = [wanted, file.sha256].map((hash) => `${hash.slice(0, 8)}…`);
     throw new Error(

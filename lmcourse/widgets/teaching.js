@@ -2,24 +2,30 @@
 // to choose from, the parts that both models have, and tables of weights and probabilities.
 import { h, s, newId, put } from "./common.js";
 import { causalMask, elementwise, embedding, factsOf, layersOf, linear, loadWeights, logSoftmax, row, sinusoidalPositions, whenVisible } from "./forward.js";
-import { BOS, EOS, understand, wordsOf } from "./teaching_words.js";
+import { BOS, EOS, MOST_WORDS, understand, wordsOf } from "./teaching_words.js";
 
 export const HEADS = 4;
 
-/** The field for the sentence, with examples and a list of all words. */
-export function sentenceField(model, vocabulary) {
+/**
+ * The field for the sentence, with examples and a list of all words. An example is a sentence, or
+ * { sentence, position, what }: the word that is looked at, and what there is to see.
+ */
+export function sentenceField(model, vocabulary, most = MOST_WORDS) {
   const problem = h("p", { class: "lc-error", id: newId(), role: "alert" });
   const field = h("input", {
     type: "text", spellcheck: "false", autocomplete: "off", autocapitalize: "off", "aria-describedby": problem.id,
     oninput: () => take(true), onchange: () => take(false),
   });
+  const offered = model.get("examples").map((one) => (one.sentence ? one : { sentence: one, what: one }));
   const examples = h("select", {
     onchange: () => {
-      show(examples.value);
-      read(wordsOf(examples.value));
+      const { sentence, position } = offered[examples.value];
+      show(sentence);
+      read(wordsOf(sentence));
+      if (position) put(model, { position });
       examples.value = "";
     },
-  }, h("option", { value: "" }, "choose one …"), model.get("examples").map((one) => h("option", {}, one)));
+  }, h("option", { value: "" }, "choose one …"), offered.map(({ what }, i) => h("option", { value: i }, what)));
 
   function read(words) {
     if (words.join(" ") !== model.get("sentence")) put(model, { sentence: words.join(" "), position: words.length });
@@ -31,7 +37,7 @@ export function sentenceField(model, vocabulary) {
   }
 
   function take(typing) {
-    const { words, problem: wrong } = understand(field.value, vocabulary, typing);
+    const { words, problem: wrong } = understand(field.value, vocabulary, typing, most);
     say(wrong);
     if (!wrong && words.length) read(words);
   }

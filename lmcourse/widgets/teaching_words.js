@@ -2,7 +2,7 @@
 
 export const BOS = "<s>";
 export const EOS = "</s>";
-const MOST_WORDS = 60;
+export const MOST_WORDS = 60;
 
 /** The words of a line; a comma may touch its neighbour. */
 export function wordsOf(text) {
@@ -38,7 +38,7 @@ function nearWords(word, vocabulary) {
  * only the beginning of one. `problem` is a sentence, or empty; while the reader is typing, a
  * beginning is none.
  */
-export function understand(text, vocabulary, typing = false) {
+export function understand(text, vocabulary, typing = false, most = MOST_WORDS) {
   const typed = wordsOf(text);
   const words = [];
   for (const [i, word] of typed.entries()) {
@@ -58,6 +58,6 @@ export function understand(text, vocabulary, typing = false) {
     };
   }
   let problem = words.length ? "" : "Type a word, or choose an example.";
-  if (words.length > MOST_WORDS) problem = `These are ${words.length} words: at most ${MOST_WORDS} can be read.`;
+  if (words.length > most) problem = `These are ${words.length} words: at most ${most} can be read.`;
   return { words, partial: "", problem };
 }

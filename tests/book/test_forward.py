@@ -451,6 +451,13 @@ def test_blocks_and_all_that_is_inside(run, name, kind, masked, activation):
     attended_to = x if name == "postNormBlock" else normed
     weights = block.attention.weights(attended_to[None], mask)[0]
     torch.testing.assert_close(out["attention"]["weights"], weights, **TOLERANCE)
+    for part in (block.attention_norm, block.feed_forward_norm):
+        part.eps = 0.5
+    body = f"return forward.{name}(x, w, 2, mask, forward.{activation}, 0.5)"
+    out = run(body, x=x, w=block.state_dict(), mask=mask)
+    torch.testing.assert_close(out["output"], block(x[None], mask)[0], **TOLERANCE)
+    for part in (block.attention_norm, block.feed_forward_norm):
+        part.eps = 1e-5
     if activation == "relu":
         body = f"return forward.{name}(x, w, 2, mask)"
         out = run(body, x=x, w=block.state_dict(), mask=mask)
@@ -506,6 +513,31 @@ def test_a_view_into_other_bytes_is_read(run):
     assert torch.equal(out["w"], torch.tensor([[1.5, -2.0]])) and out["facts"] == {
         "d": 2
     }
+
+
+def test_the_weights_of_a_further_model_are_found_by_their_name(run):
+    own, other = (safetensors.save({"w": torch.tensor([x])}) for x in (1.0, 2.0))
+    body = """
+        const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+        const sent = { weights: bytes(own), other_weights: { more: bytes(other) } };
+        const files = {
+            own: { sha256: "1", bytes: bytes(own) }, more: { sha256: "2", bytes: bytes(other) },
+        };
+        globalThis.lmcourse = { weights: async (name) => files[name] };
+        const stored = { weights_name: "own", weights_sha256: "1", other_sha256: { more: "2" } };
+        const stale = { ...stored, other_sha256: { more: "3" } };
+        const read = async (state, name) => {
+            const tensors = await forward.loadWeights({ get: (key) => state[key] }, name);
+            return tensors.w;
+        };
+        const found = [];
+        for (const state of [sent, stored])
+            for (const name of [undefined, "more"]) found.push(await read(state, name));
+        return [...found, await read(stale, "more").catch((error) => error.message)];
+    """
+    *found, refused = run(body, own=own, other=other)
+    assert torch.cat(found).tolist() == [1, 2, 1, 2]
+    assert refused.startswith('The trained weights "more" are not those')
 
 
 def with_header(header, data: bytes = b"") -> bytes:
