@@ -564,7 +564,7 @@ def test_a_config_that_is_no_object_is_an_error(folder, content, sentence):
             {"hidden_act": "silu"},
             "activation='silu'; it must be one of gelu, gelu_new, relu",
         ),
-        ({"vocab_size": 0}, "vocab_size=0; it must be a whole number above 0"),
+        ({"vocab_size": 0}, "vocab_size=0; it must be at least 1"),
         (
             {"num_attention_heads": 4},
             "d_model=15 is not divisible by n_heads=4; all heads have the same size",
@@ -728,9 +728,11 @@ def test_a_disk_that_is_full_leaves_no_half_file(before, broken, tmp_path, monke
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"n_layers": 0}, "n_layers=0; it must be a whole number above 0"),
-        ({"d_ff": -1}, "d_ff=-1; it must be a whole number above 0"),
+        ({"n_layers": 0}, "n_layers=0; it must be at least 1"),
+        ({"d_ff": -1}, "d_ff=-1; it must be at least 1"),
         ({"activation": "swish"}, "activation='swish'; it must be one of {}"),
+        ({"eps": -1e-12}, "eps=-1e-12; it must be from 0 on and below 1"),
+        ({"dropout": 1}, "dropout=1; it must be from 0 on and below 1"),
     ],
 )
 def test_sizes_that_make_no_sense_are_an_error(changes, sentence):

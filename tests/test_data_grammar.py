@@ -12,9 +12,11 @@ from lmcourse.data.grammar import (
     Grammar,
     TrueModel,
     agreement_cases,
+    broken_sentence,
     probe_accuracy,
     recall_cases,
     teaching_language,
+    teaching_wordpiece,
 )
 from lmcourse.data.lr1 import lr1_table
 from lmcourse.data.pcfg import END
@@ -267,3 +269,29 @@ def test_a_tie_counts_in_part(language):
     assert probe_accuracy(uniform, language.tokenizer, cases) == pytest.approx(1 / 2)
     with pytest.raises(ValueError, match="0 cases"):
         probe_accuracy(uniform, language.tokenizer, [])
+
+
+def test_one_mistake_breaks_any_sentence(language):
+    stream = torch.Generator().manual_seed(0)
+    names = verbs = 0
+    for text in language.test[:300]:
+        words = text.split()
+        broken = broken_sentence(words, stream)
+        places = [i for i, word in enumerate(words) if word != broken[i]]
+        assert len(broken) == len(words) and len(places) == 1
+        assert TEACHING_GRAMMAR.log_prob(broken) == -math.inf
+        is_name = words[places[0]] in NAMES
+        names, verbs = names + is_name, verbs + (not is_name)
+        assert not is_name or words[places[0] - 1] == "agrees"
+    assert names > 30 and verbs > 100
+
+
+def test_what_is_no_sentence_cannot_be_broken():
+    with pytest.raises(ValueError, match="'the rabbit sleep' is no sentence"):
+        broken_sentence("the rabbit sleep".split(), torch.Generator())
+
+
+def test_every_word_is_one_piece(language):
+    tokenizer = teaching_wordpiece()
+    for text in language.test[:300]:
+        assert tokenizer.split(text) == text.split()

@@ -12,12 +12,20 @@ from safetensors import torch as safetensors
 from torch import nn
 
 from lmcourse import pretrained
-from lmcourse.data.grammar import teaching_language
+from lmcourse.bert import MaskedTraining, Masking
+from lmcourse.data.grammar import (
+    TEACHING_GRAMMAR,
+    Grammar,
+    teaching_language,
+    teaching_wordpiece,
+)
 from lmcourse.data.translation import translation_data
 from lmcourse.experiments.seq2seq import encoded_pairs
-from lmcourse.pretrained import recipes
+from lmcourse.markov import ModifiedKneserNey
+from lmcourse.pretrained import real_bert, recipes
 from lmcourse.pretrained.__main__ import main
 from lmcourse.pretrained.recipes import RECIPES, Recipe
+from lmcourse.pretrained.tables import TABLES
 from lmcourse.rnn import LSTM, RNNLanguageModel
 from lmcourse.training import mean_bits, train
 from lmcourse.widgets import base
@@ -186,7 +194,7 @@ def test_the_site_gets_one_script_for_each_file(folder, cell):
 
 
 def test_every_recipe_has_its_weights_and_every_file_its_recipe():
-    assert sorted(RECIPES) == pretrained.names()
+    assert sorted([*RECIPES, *TABLES]) == pretrained.names()
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -197,7 +205,11 @@ def test_a_trained_model_is_as_good_as_its_facts_say(name):
         assert facts[key] == list(tokens)
     if "tokens" in facts:
         language = teaching_language(recipes.SEED)
-        dev = [language.tokenizer.encode(text) for text in language.dev]
+        tokenizer = language.tokenizer
+        if name == "bert":
+            tokenizer = teaching_wordpiece()
+            model = MaskedTraining(model, Masking(tokenizer, share=0.3))
+        dev = [tokenizer.encode(text) for text in language.dev]
     else:
         data = translation_data(recipes.SEED)
         dev = encoded_pairs(data, data.dev)
@@ -226,3 +238,75 @@ def test_a_recipe_nobody_has_is_said_before_anything_is_trained(capsys):
     with pytest.raises(SystemExit):
         main(["rnn", "bert"])
     assert "there is no recipe 'bert'; there are: rnn" in capsys.readouterr().err
+
+
+# --- what was counted or computed
+
+
+def test_trigram_in_parts_is_the_model():
+    tensors, facts = pretrained.load_tensors("trigram"), pretrained.facts("trigram")
+    language = teaching_language(recipes.SEED)
+    assert facts["tokens"] == list(language.tokenizer.tokens)
+    sentences = [language.tokenizer.encode(text) for text in language.train]
+    model = ModifiedKneserNey(3, language.tokenizer.vocab_size).fit(sentences)
+    shares = dict(
+        zip(
+            map(tuple, tensors["trigrams"].int().tolist()),
+            tensors["discounted"],
+            strict=True,
+        )
+    )
+    for text in language.test[:50]:
+        token_ids = language.tokenizer.encode(text)
+        probs = model.log_prob(torch.tensor([token_ids]))[0].exp()
+        of_parts = [tensors["bigram"][0, token_ids[1]]]
+        for u, v, w in zip(token_ids, token_ids[1:], token_ids[2:], strict=False):
+            backed_off = tensors["backoff"][u, v] * tensors["bigram"][v, w]
+            of_parts.append(shares.get((u, v, w), 0.0) + backed_off)
+        torch.testing.assert_close(
+            torch.stack(of_parts).double(), probs, rtol=1e-5, atol=1e-7
+        )
+
+
+def test_trigram_file_holds_the_grammar():
+    facts = pretrained.facts("trigram")
+    grammar = Grammar(facts["rules"], facts["start"])
+    words = teaching_language(recipes.SEED).test[0].split()
+    assert grammar.log_prob(words) == TEACHING_GRAMMAR.log_prob(words)
+
+
+def test_encoder_attention_is_that_of_the_encoder(real_bert_folder):
+    stored, facts = (
+        read("encoder_attention")
+        for read in (pretrained.load_tensors, pretrained.facts)
+    )
+    computed, facts_now = TABLES["encoder_attention"]()
+    assert facts == facts_now
+    assert stored.keys() == computed.keys()
+    for name, weights in computed.items():
+        torch.testing.assert_close(stored[name], weights.float(), rtol=0, atol=2e-3)
+
+
+def test_other_weights_than_the_published_ones_are_refused(tmp_path):
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"something else")
+    with pytest.raises(ValueError, match="has the SHA-256 .*; that of the published"):
+        real_bert.check_weights(file)
+
+
+def test_a_missing_encoder_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(real_bert, "PACKAGE", "no_such_package")
+    real_bert.folder.cache_clear()
+    assert not real_bert.is_installed()
+    with pytest.raises(ValueError, match="make real-bert installs it"):
+        real_bert.folder()
+
+
+def test_a_table_that_cannot_be_computed_is_one_sentence(monkeypatch, capsys):
+    def missing():
+        raise ValueError("the encoder is not there")
+
+    monkeypatch.setitem(TABLES, "encoder_attention", missing)
+    with pytest.raises(SystemExit):
+        main(["encoder_attention"])
+    assert "encoder_attention: the encoder is not there" in capsys.readouterr().err

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+import torch
 from torch import nn
 
 from lmcourse import pretrained
 from lmcourse.attention import attention_translator
-from lmcourse.data.grammar import teaching_language
+from lmcourse.bert import MaskedLanguageModel, MaskedTraining, Masking, small_bert
+from lmcourse.data.grammar import teaching_language, teaching_wordpiece
 from lmcourse.data.translation import translation_data
 from lmcourse.multi_head_attention import attention_only_model
 from lmcourse.rnn import LSTM, RNNLanguageModel
@@ -131,6 +133,38 @@ def translation_vocabularies() -> dict[str, tuple[str, ...]]:
     }
 
 
+# ---- the BERT of chapter 9 ---------------------------------------------------------------------
+
+
+def masked_language_model() -> MaskedLanguageModel:
+    """A BERT of the teaching language, untrained."""
+    return MaskedLanguageModel(small_bert(teaching_wordpiece().vocab_size))
+
+
+def train_bert(model: nn.Module) -> History:
+    """Train a BERT to fill blanks in sentences of the teaching language."""
+    language, tokenizer = teaching_language(SEED), teaching_wordpiece()
+    torch.manual_seed(generator(SEED, "masks").initial_seed())
+    return train(
+        MaskedTraining(model, Masking(tokenizer, share=0.3)),
+        [tokenizer.encode(text) for text in language.train],
+        steps=10_000,
+        lr=3e-3,
+        batch_size=64,
+        generator=generator(SEED, "batches"),
+        warm_up=200,
+        weight_decay=0.01,
+        max_norm=1.0,
+        dev=[tokenizer.encode(text) for text in language.dev],
+        evaluate_every=1_000,
+    )
+
+
+def pieces_vocabulary() -> dict[str, tuple[str, ...]]:
+    """The special pieces, and the words of the teaching language."""
+    return {"tokens": teaching_wordpiece().tokens}
+
+
 RECIPES = {
     "rnn": Recipe(
         "The LSTM language model of chapter 3, trained on the teaching language.",
@@ -162,6 +196,12 @@ RECIPES = {
         train_language_model,
         language_vocabularies,
     ),
+    "bert": Recipe(
+        "The BERT of chapter 9, trained to fill blanks in the teaching language.",
+        masked_language_model,
+        train_bert,
+        pieces_vocabulary,
+    ),
 }
 
 
@@ -175,7 +215,7 @@ def recipe(name: str) -> Recipe:
     Traceback (most recent call last):
     ...
     ValueError: there is no recipe 'markov'; there are: rnn, seq2seq, attention,
-    multi_head_attention, transformer
+    multi_head_attention, transformer, bert
     """
     if name not in RECIPES:
         raise ValueError(

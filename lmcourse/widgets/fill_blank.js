@@ -95,7 +95,7 @@ export function trigramOf(tensors) {
 
 /** BERT: { most, fillIn }. `most` words can be read. */
 export function bertOf(tensors) {
-  const { tokens, n_heads: nHeads } = factsOf(tensors);
+  const { tokens } = factsOf(tensors);
   const [pieces, positions, segments] = ["tokens", "positions.embedding", "segments"].map((name) => tensors[`bert.embedding.${name}.weight`]);
   const layers = [];
   while (`bert.layers.layers.${layers.length}.attention.in_projection.weight` in tensors)
@@ -103,7 +103,6 @@ export function bertOf(tensors) {
   const norm = (hidden, name) => layerNorm(hidden, tensors[`${name}.norm.weight`], tensors[`${name}.norm.bias`], EPS);
   return {
     tokens,
-    nHeads,
     nLayers: layers.length,
     most: Math.min(MOST_WORDS, positions.shape[0] - 2),
     /**
@@ -117,7 +116,7 @@ export function bertOf(tensors) {
       const vectors = [embedding(ids, pieces), embedding(ids.keys(), positions), embedding(ids.map(() => 0), segments)];
       let hidden = norm(elementwise((a, b, c) => a + b + c, ...vectors), "bert.embedding");
       const maps = layers.map((weights) => {
-        const { attention, output } = postNormBlock(hidden, weights, nHeads, undefined, gelu, EPS);
+        const { attention, output } = postNormBlock(hidden, weights, HEADS, undefined, gelu, EPS);
         hidden = output;
         return attention.weights;
       });
@@ -207,7 +206,7 @@ function start(model, root, systems) {
   const strip = h("div", { class: "lc-rnn-reader" });
   const note = live();
   const columns = SYSTEMS.map((system) => ({ ...system, node: h("div", { class: "lc-fb-system" }) }));
-  const cards = Array.from({ length: bert.nLayers }, (_, layer) => Array.from({ length: bert.nHeads }, (__, head) => {
+  const cards = Array.from({ length: bert.nLayers }, (_, layer) => Array.from({ length: HEADS }, (__, head) => {
     const map = s("svg", { class: "lc-vw-map", preserveAspectRatio: "none", "aria-hidden": "true" });
     const radio = h("input", { type: "radio", name: names[1], onchange: () => put(model, { layer, head }) });
     const looks = h("small", { "aria-hidden": "true" });
@@ -289,7 +288,7 @@ function start(model, root, systems) {
 
   function drawAttention() {
     const { seen, place } = now;
-    const [layer, head] = [Math.min(model.get("layer"), bert.nLayers - 1), Math.min(model.get("head"), bert.nHeads - 1)];
+    const [layer, head] = [Math.min(model.get("layer"), bert.nLayers - 1), Math.min(model.get("head"), HEADS - 1)];
     legend.textContent = `Where BERT looks from the blank (word ${place + 1}), with every head`;
     for (const card of cards.flat()) {
       const weights = weightsOf(card.layer, card.head);

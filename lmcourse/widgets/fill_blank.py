@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,9 +12,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lmcourse import pretrained
-from lmcourse.bert import Bert, BertConfig, MaskedLanguageModel
+from lmcourse.bert import BertConfig
 from lmcourse.data.grammar import TEACHING_GRAMMAR
-from lmcourse.multi_head_attention import attention_maps
+from lmcourse.multi_head_attention import recorded_weights
 from lmcourse.pretrained import recipes
 from lmcourse.tokenizers import BOS, EOS
 from lmcourse.widgets.base import ModelsWidget, table
@@ -96,7 +97,7 @@ class FillBlank(SentenceWidget, ModelsWidget):
     @traitlets.validate("sentence")
     def _check_sentence(self, proposal: Any) -> str:
         sentence = _words(proposal["value"])
-        most = min(MOST, _tensors()[POSITIONS].shape[0] - 2)
+        most = min(MOST, _sizes().context_length - 2)  # without [CLS] and [SEP]
         if len(sentence.split()) > most:
             raise ValueError(
                 f"the sentence has {len(sentence.split())} words; BERT reads at most {most}"
@@ -125,15 +126,11 @@ class FillBlank(SentenceWidget, ModelsWidget):
 
     @traitlets.validate("layer")
     def _check_layer(self, proposal: Any) -> int:
-        return _inside("layer", proposal["value"], bert().config.n_layers)
+        return _inside("layer", proposal["value"], _sizes().n_layers)
 
     @traitlets.validate("head")
     def _check_head(self, proposal: Any) -> int:
-        return _inside("head", proposal["value"], bert().config.n_heads)
-
-    def model(self) -> MaskedLanguageModel:
-        """BERT in float64."""
-        return bert()
+        return _inside("head", proposal["value"], _sizes().n_heads)
 
     def token_ids(self) -> Int[Tensor, "1 time"]:
         """The sentence as BERT reads it, with [MASK] in the blank."""
@@ -142,10 +139,13 @@ class FillBlank(SentenceWidget, ModelsWidget):
         seen[self.place()] = "[MASK]"
         return torch.tensor([[tokens.index(token) for token in seen]])
 
-    def attention(self) -> Float[Tensor, "layer head time"]:
-        """Where every head of BERT looks from the blank."""
-        maps = attention_maps(self.model(), self.token_ids())
-        return maps[:, 0, :, self.place()]
+    @torch.no_grad()
+    def maps(self) -> Float[Tensor, "layer head time time"]:
+        """Where every head of BERT looks when one word is hidden."""
+        model = self.model()
+        with recorded_weights(model) as weights:
+            model(self.token_ids())
+        return torch.stack(weights)[:, 0]
 
     @torch.no_grad()
     def answers(self) -> dict[str, Float[Tensor, " words"] | None]:
@@ -168,7 +168,8 @@ class FillBlank(SentenceWidget, ModelsWidget):
         of_trigram = trigram_log_probs(pretrained.load_tensors("trigram"), tried)
         next_tokens = pretrained.facts("transformer")["tokens"]
         left = torch.tensor([[next_tokens.index(word) for word in [BOS, *words]]])
-        of_left = _double("transformer")(left[:, :place])[0, -1]
+        left_to_right = copy.deepcopy(recipes.load("transformer")).double()
+        of_left = left_to_right(left[:, :place])[0, -1]
         return {
             SYSTEMS[0]: best,
             SYSTEMS[1]: _of(vocabulary, pieces, of_bert),
@@ -196,34 +197,6 @@ class FillBlank(SentenceWidget, ModelsWidget):
         return table(caption, header, rows)
 
 
-# ------------------------------------------------------------------------------- the three models
-
-POSITIONS = "bert.embedding.positions.embedding.weight"
-
-
-def _tensors() -> dict[str, Tensor]:
-    return pretrained.load_tensors("bert")
-
-
-def bert() -> MaskedLanguageModel:
-    """The trained BERT in float64. Its sizes are read from the shapes of its weights."""
-    tensors = _tensors()
-    vocab_size, d_model = tensors["bert.embedding.tokens.weight"].shape
-    inner = [name for name in tensors if name.endswith("feed_forward.inner.weight")]
-    config = BertConfig(
-        vocab_size=vocab_size,
-        d_model=d_model,
-        n_heads=pretrained.facts("bert")["n_heads"],
-        n_layers=len(inner),
-        d_ff=len(tensors[inner[0]]),
-        context_length=len(tensors[POSITIONS]),
-        n_segments=len(tensors["bert.embedding.segments.weight"]),
-    )
-    model = MaskedLanguageModel(Bert(config))
-    model.load_state_dict(tensors)
-    return model.double().eval()
-
-
 def trigram_log_probs(
     tensors: Mapping[str, Tensor], token_ids: Int[Tensor, "batch time"]
 ) -> Float[Tensor, "batch time-1"]:
@@ -243,10 +216,8 @@ def trigram_log_probs(
     return probs.log()
 
 
-def _double(name: str) -> torch.nn.Module:
-    model = recipes.recipe(name).make()
-    model.load_state_dict(pretrained.load_tensors(name))
-    return model.double().eval()
+def _sizes() -> BertConfig:
+    return recipes.load("bert").config
 
 
 def _of(

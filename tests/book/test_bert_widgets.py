@@ -11,15 +11,15 @@ import torch
 from widget_page import alerts, serve, status, tab_to, violations, write_site
 
 from lmcourse import pretrained
+from lmcourse.bert import BertConfig
 from lmcourse.data.grammar import TEACHING_GRAMMAR, teaching_language
 from lmcourse.markov import ModifiedKneserNey
-from lmcourse.multi_head_attention import attention_maps
 from lmcourse.pretrained import recipes
 from lmcourse.tokenizers import BOS, EOS
 from lmcourse.widgets import EncoderAttention, FillBlank
 from lmcourse.widgets.base import bundle, read
 from lmcourse.widgets.encoder_attention import CREDIT
-from lmcourse.widgets.fill_blank import EXAMPLES, SYSTEMS, bert, trigram_log_probs
+from lmcourse.widgets.fill_blank import EXAMPLES, SYSTEMS, trigram_log_probs
 
 WORDS = TEACHING_GRAMMAR.words
 SIXTY = " ".join(["the cat which"] * 20)
@@ -146,7 +146,7 @@ IMPORT = """async ([source, names]) => {
     }
 }"""
 ALSO = {
-    "fill_blank": ["readSafetensors", "row", "partsOf", "factsOf"],
+    "fill_blank": ["readSafetensors", "row", "partsOf", "factsOf", "HEADS"],
     "encoder_attention": ["readSafetensors", "row"],
 }
 MODELS = ["bert", "trigram", "transformer"]
@@ -199,11 +199,9 @@ def test_all_systems_in_the_page_are_those_of_python(compute):
     }"""
     out = compute("fill", expression, cases)
     assert tuple(out["vocabulary"]) == WORDS
-    model = bert()
     for (words, place), found in zip(cases, out["found"], strict=True):
         widget = FillBlank(" ".join(words), position=place + 1)
-        maps = attention_maps(model, widget.token_ids())[:, 0]
-        close(found["maps"], maps, 1e-5)
+        close(found["maps"], widget.maps(), 1e-5)
         expected = answers(words, place)
         assert (found["probs"][0] is None) == (expected[0] is None)
         for in_page, probs, atol in zip(
@@ -224,7 +222,7 @@ def test_log_probs_of_bert_and_of_the_transformer(compute):
             lists(widget.nextToken(all.transformer, parts, words.slice(0, place))),
         ]);
     }"""
-    model, left_to_right = bert(), recipes.load("transformer")
+    model, left_to_right = FillBlank().model(), recipes.load("transformer")
     tokens = pretrained.facts("transformer")["tokens"]
     for (words, place), found in zip(
         cases, compute("fill", expression, cases), strict=True
@@ -420,7 +418,7 @@ def test_where_nothing_fits_the_others_answer(visit):
 
 def test_where_bert_looks(visit):
     page = visit("fill")
-    weights = FillBlank().attention()
+    weights = FillBlank().maps()[:, :, EXAMPLES[0]["position"]]
     radios = page.locator(".lc-fb-pick input")
     n_layers, n_heads = weights.shape[:2]
     assert radios.count() == n_layers * n_heads
@@ -663,6 +661,17 @@ def test_the_blank_sends_and_names_three_models():
     assert "other_weights" not in widget.state()
 
 
+def test_the_page_reads_the_sizes_of_bert_as_python_does(compute):
+    expression = """() => {
+        const { nLayers, most } = widget.bertOf(all.bert);
+        all.bert["bert.embedding.positions.embedding.weight"].shape[0] = 5;
+        return [nLayers, widget.HEADS, most, widget.bertOf(all.bert).most];
+    }"""
+    config = recipes.load("bert").config
+    found = compute("fill", expression, None)
+    assert found == [config.n_layers, config.n_heads, 60, 3]
+
+
 def test_probabilities_by_hand():
     """Each system's own rule, written out for one blank."""
     sentence = "the rabbits which the dog sees sleep"
@@ -731,10 +740,8 @@ def test_the_blank_refuses_a_trait():
 
 
 def test_more_words_than_positions_are_refused(monkeypatch):
-    monkeypatch.setattr(
-        "lmcourse.widgets.fill_blank._tensors",
-        lambda: {"bert.embedding.positions.embedding.weight": torch.zeros(5, 2)},
-    )
+    config = BertConfig(vocab_size=107, context_length=5)
+    monkeypatch.setattr("lmcourse.widgets.fill_blank._sizes", lambda: config)
     with pytest.raises(ValueError, match="has 4 words; BERT reads at most 3"):
         FillBlank("the cat sleeps the")
 
