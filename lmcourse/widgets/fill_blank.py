@@ -38,9 +38,9 @@ EXAMPLES = (
         "what": "the name said again: only the left side tells",
     },
     {
-        "sentence": "the fox which the dogs sleeps",
+        "sentence": "the fox which the dogs see sleeps",
         "position": 3,
-        "what": "“which” or “beside”? The verb at the end tells",
+        "what": "“which” or “beside”? The two verbs on the right tell",
     },
     {
         "sentence": "the dog follows a quiet mouse",
@@ -89,6 +89,7 @@ class FillBlank(SentenceWidget, ModelsWidget):
         if sentence is None:
             sentence = EXAMPLES[0]["sentence"]
             kwargs.setdefault("position", EXAMPLES[0]["position"])
+        sentence = _words(sentence)
         if "position" in kwargs:
             _check_place(kwargs["position"], sentence)
         super().__init__(sentence=sentence, examples=(), **kwargs)
