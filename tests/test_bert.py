@@ -828,20 +828,23 @@ def test_dropout_in_training_only():
         assert torch.equal(pieces_of(without.train()(TOKEN_IDS)), expected)
 
 
-def test_dropout_stands_where_berts_stands(tmp_path):
-    """The places by the names of transformers, which drops attention weights besides."""
-    for rivals in RIVALS.values():
-        theirs = {
-            name
-            for name, part in their_model(rivals).named_modules()
-            if isinstance(part, torch.nn.Dropout)
-            and part.p > 0
-            and not name.endswith("attention.self.dropout")
-        }
-        ours = our_model(rivals.ours, dropout=0.5)
-        drops = [part for part in ours.modules() if isinstance(part, torch.nn.Dropout)]
-        n_uses = sum(part.p > 0 for part in drops) + LAYERS  # twice in each block
-        assert n_uses == len(theirs)
+@ALL_RIVALS
+def test_dropout_is_met_as_often_as_in_transformers(rivals):
+    """Theirs drops attention weights besides, without asking a module for it."""
+    ours = our_model(rivals.ours, dropout=0.5)
+    theirs = their_model(rivals, hidden_dropout_prob=0.5)
+    met = {}
+    for model, call in ((ours, rivals.our_outputs), (theirs, rivals.their_outputs)):
+        met[model] = []
+        for part in model.modules():
+            if isinstance(part, torch.nn.Dropout) and part.p == 0.5:
+                part.register_forward_hook(
+                    lambda part, inputs, output, met=met[model]: met.append(output)
+                )
+        call(model)
+    at_heads = rivals.ours is SequenceClassifier
+    assert len(met[ours]) == len(met[theirs]) == 1 + 2 * LAYERS + at_heads
+    assert met[ours][0].shape == met[theirs][0].shape == (BATCH, TIME, D_MODEL)
 
 
 def test_weights_begin_small_and_biases_at_0():

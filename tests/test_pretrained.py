@@ -236,8 +236,8 @@ def test_cooking_trains_and_stores(tmp_path, monkeypatch):
 
 def test_a_recipe_nobody_has_is_said_before_anything_is_trained(capsys):
     with pytest.raises(SystemExit):
-        main(["rnn", "bert"])
-    assert "there is no recipe 'bert'; there are: rnn" in capsys.readouterr().err
+        main(["rnn", "gpt"])
+    assert "there is no 'gpt'; there are: rnn, seq2seq" in capsys.readouterr().err
 
 
 # --- what was counted or computed
