@@ -379,7 +379,7 @@ class MaskedLanguageModel(Published):
     ) -> Float[Tensor, "*places vocab_size"]:
         """Logits of the pieces, (batch, time, vocab_size), or only where `chosen` is True.
 
-        The vocabulary is the largest layer of a small BERT. Training asks for one place in seven.
+        The vocabulary is the largest layer of a small BERT. Training asks for a share of the places.
 
         Args:
             token_ids, mask, segment_ids: as of `Bert`.
@@ -686,6 +686,12 @@ class PreTraining(nn.Module):
     Args:
         model: the model; it is trained in its place.
         masking: chooses what is hidden.
+
+    >>> tokenizer = WordPiece(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"])
+    >>> config = BertConfig(vocab_size=8, d_model=8, n_heads=2, n_layers=1, d_ff=16)
+    >>> training = PreTraining(PreTrainingModel(Bert(config)), Masking(tokenizer))
+    >>> training.predicted_log_probs([Example.of_texts(tokenizer, "a b", "c", label=0)]).shape
+    torch.Size([2])
     """
 
     def __init__(self, model: PreTrainingModel, masking: Masking):

@@ -123,6 +123,14 @@ into_pieces = Predict(
             "by the tokenizer.",
         ),
         WrongAnswer(
+            '["unt", "##ie", "##s"]\nNone\nNone\nNone',
+            "The right cuts. Python prints a list of texts with single quotes: write `'unt'`.",
+        ),
+        WrongAnswer(
+            "[unt, ##ie, ##s]\nNone\nNone\nNone",
+            "The right cuts. Python prints the texts of a list in single quotes: write `'unt'`.",
+        ),
+        WrongAnswer(
             "['un', '##tie', '##s']\nNone\nNone\nNone",
             "The first piece is the longest one that the word begins with: `unt`.",
         ),
@@ -244,6 +252,21 @@ reach_of_both_sides = Number(
             "You let the change reach all places after it. A 4-gram model forgets after 3 words.",
         ),
         WrongAnswer(
+            9,
+            "Those are all the places before the changed word. Only the 3 nearest share a factor "
+            "with it: a factor is a word and the 3 before it. The places *behind* count as well.",
+        ),
+        WrongAnswer(
+            10,
+            "Those are all the words behind the changed one. A 4-gram model forgets after 3 words. "
+            "And the places *before* it count as well.",
+        ),
+        WrongAnswer(
+            20,
+            "That is every place. The changed word itself is no blank here. And a blank that is "
+            "far away shares no factor with it.",
+        ),
+        WrongAnswer(
             2, "Those are the neighbours: a bigram model. This one sees 3 words back."
         ),
         WrongAnswer(
@@ -316,7 +339,7 @@ count_base = Number(
     ),
     answer=(_EMBEDDING + 12 * _BLOCK) / 1e6,
     tolerance=0.06,
-    unit="million",
+    unit="millions",
     why=(
         "Embedding: (30,522 + 512 + 2) * 768 and a norm, 23.8 million. A block: four matrices of "
         "768 x 768 for the attention, two of 768 x 3072, biases and two norms, 7.1 million; twelve "
@@ -332,6 +355,13 @@ count_base = Number(
             "That is the encoder with the pooler. Our `Bert` has none: it belongs to the heads.",
         ),
         WrongAnswer(110, "That is the paper's round number. Count."),
+        WrongAnswer(
+            _EMBEDDING + 12 * _BLOCK, "That is the number itself. Give millions."
+        ),
+        WrongAnswer(
+            round((_EMBEDDING + 12 * _BLOCK) / 1e6),
+            "That is rounded to whole millions. Give one digit after the point.",
+        ),
         WrongAnswer(
             (_EMBEDDING + 12 * _BLOCK + 30_522 * 768) / 1e6,
             "You count the matrix of the pieces twice. The language head uses the embedding's own "
@@ -468,6 +498,14 @@ def _ww_neighbours(pieces, chosen):
     return [left or right for left, right in zip(one_back, one_on, strict=True)]
 
 
+def _ww_one_loop(pieces, chosen):
+    whole = list(chosen)
+    for place in range(1, len(pieces)):
+        if pieces[place].startswith("##") and (whole[place - 1] or whole[place]):
+            whole[place - 1] = whole[place] = True
+    return whole
+
+
 def _ww_one_on_then_back(pieces, chosen):
     return _ww_back(pieces, _ww_one_on(pieces, chosen))
 
@@ -543,6 +581,12 @@ Mend it. Draw a word of four pieces first, with the second one chosen.""",
             _ww_forward,
             "One mistake is mended: you reach the end of the word. Its beginning is still missing. "
             "If `##b` is chosen in `a ##b`, then `a` is, too.",
+        ),
+        Misconception(
+            "one_loop",
+            _ww_one_loop,
+            "You go to the left inside the loop that runs to the right. So you get one piece to "
+            "the left only. Go through the places a second time, from right to left.",
         ),
         Misconception(
             "one_on_then_back",
@@ -684,6 +728,19 @@ def _lp_in_turn(words, pieces):
     return labels
 
 
+def _lp_where_it_changes(last_of):
+    """A label is set where it is another than the last one; `last_of` says which that is."""
+
+    def labels_of_pieces(words, pieces):
+        labels, last = [], _IGNORED
+        for label in _lp_with(which=lambda found: found)(words, pieces):
+            labels.append(label if label != last else _IGNORED)
+            last = last_of(last, label)
+        return labels
+
+    return labels_of_pieces
+
+
 def _lp_without_specials(words, pieces):
     labels = _labels_of_pieces(words, pieces)
     return [
@@ -710,12 +767,17 @@ class 5. BERT reads pieces, not words. Which piece gets the label? It is usual t
 piece** of each word, and to leave the others out of the loss: they get -100, the class that
 `cross_entropy` ignores.
 
-`WordPiece.pieces` of the chapter says where each piece comes from, and that is all you need. Do not
-trust the text of a piece. The labelled word may be `don't`: three pieces, and none begins with
-`##`. And do not look for a piece that begins exactly where the word does. The word may begin with a
-character that the tokenizer drops, such as a soft hyphen. Or several pieces may begin there: 한
-may come apart into three letters. And look at both ends: `[CLS]` starts at 0, as the first word
-may, but it also ends there. It stands for no character.""",
+`WordPiece.pieces` of the chapter says where each piece comes from, and that is all you need. Four
+cases to think of:
+
+- `[CLS]` comes as (0, 0). It starts at 0, as the first word may. It also ends there: it stands for
+  no character, and gets -100.
+- `don't` is one word, (0, 5), and three pieces: `don` (0, 3), `'` (3, 4) and `t` (4, 5). None
+  begins with `##`, so the text of a piece says too little. Only `don` gets the label.
+- A word may begin with a character that the tokenizer drops, such as a soft hyphen. The word is
+  (0, 5), its first piece (1, 5). No piece begins where the word does.
+- 한 may come apart into three letters, and all three come as (0, 1). Only the first of them gets
+  the label.""",
     stub='''def labels_of_pieces(words, pieces):
     """Carry the labels of words over to their first pieces.
 
@@ -801,6 +863,20 @@ may, but it also ends there. It stands for no character.""",
             "of the text belongs to a labelled word, and a word may have several such pieces.",
         ),
         Misconception(
+            "where_the_label_changes",
+            _lp_where_it_changes(lambda last, label: label),
+            "You set a label where it changes from one piece to the next. But two words that stand "
+            "side by side may have the same label. A new word begins a new label all the same.",
+        ),
+        Misconception(
+            "where_a_new_label_comes",
+            _lp_where_it_changes(
+                lambda last, label: last if label == _IGNORED else label
+            ),
+            "You set a label where it is another than that of the last word. Two words may have "
+            "the same label, one after the other. Each gets it once, at its first piece.",
+        ),
+        Misconception(
             "zero",
             _lp_with(other=0),
             "The right places. But the others get 0, and 0 is a class. `cross_entropy` leaves out "
@@ -821,6 +897,18 @@ may, but it also ends there. It stands for no character.""",
     ),
     edge_cases=(
         (_TWO_WORDS, [("[CLS]", 0, 0), ("a", 0, 3), ("b", 3, 4), ("[SEP]", 4, 4)]),
+        (
+            [(0, 2, 5), (2, 3, 5), (4, 5, 5)],
+            [
+                ("[CLS]", 0, 0),
+                ("a", 0, 1),
+                ("##b", 1, 2),
+                ("c", 2, 3),
+                (".", 3, 4),
+                ("d", 4, 5),
+                ("[SEP]", 5, 5),
+            ],
+        ),
         ([(0, 1, 3), (2, 5, 1)], [("[CLS]", 0, 0), ("[UNK]", 2, 5), ("[SEP]", 5, 5)]),
         ([], [("[CLS]", 0, 0), ("[SEP]", 0, 0)]),
     ),
@@ -915,6 +1003,11 @@ def _rs_right_of(place, continues):
 
 def _rs_every(place, continues):
     return _places(1, len(continues) - 1)
+
+
+def _rs_later_words_too(place, continues):
+    behind = _places(place + 1, len(continues))
+    return torch.cat([_places(place, place + 1), behind[continues[place + 1 :]]])
 
 
 def _rs_stays_hidden(token_ids, continues, log_probs, mask_id):
@@ -1020,7 +1113,13 @@ right one, by the chapter's model.""",
                     place, min(_end_of_word(place, continues) + 1, len(continues) - 1)
                 )
             ),
-            "You hide one piece too many: the first piece of the *next* word stays visible.",
+            "You hide one piece too many: the first piece of the *next* word must stay visible.",
+        ),
+        Misconception(
+            "later_words_too",
+            _rs_with(_rs_later_words_too),
+            "You hide the `##` pieces of later words, too. Stop at the first piece that is not "
+            "`##`.",
         ),
         Misconception(
             "nothing_hidden",
@@ -1077,6 +1176,16 @@ right one, by the chapter's model.""",
             "minus",
             _rs_with(_rs_right_of, end=lambda total, n_counted: -total),
             "You return minus the sum, a loss. Asked for is the sum of log P: at most 0.",
+        ),
+        Misconception(
+            "nothing_added",
+            lambda token_ids, continues, log_probs, mask_id: 0.0,
+            "The result is always 0. Is there a line that adds each log P to the sum?",
+        ),
+        Misconception(
+            "probability",
+            _rs_with(_rs_right_of, end=lambda total, n_counted: math.exp(total)),
+            "That is e to the power of the sum. Return the sum itself: a logarithm.",
         ),
         Misconception(
             "bits",
@@ -1159,6 +1268,27 @@ def _fs_greatest_gap(best, rows, blank):
 
 def _fs_divided_again(rows, forbidden):
     return rows.index_fill(1, torch.tensor(forbidden), -math.inf).log_softmax(dim=1)
+
+
+def _fs_place_with_forbidden(token_ids, log_probs, mask_id, forbidden):
+    filled, order = token_ids.clone(), []
+    while (filled == mask_id).any():
+        rows = log_probs(filled)
+        best = rows.max(dim=1).values.masked_fill(filled != mask_id, -math.inf)
+        place = int(best.argmax())
+        row = rows[place].clone()
+        row[forbidden] = -math.inf
+        filled[place] = row.argmax()
+        order.append(place)
+    return filled, order
+
+
+def _fs_mask_only(token_ids, log_probs, mask_id, forbidden):
+    return _fill_surest_first(token_ids, log_probs, mask_id, [mask_id])
+
+
+def _fs_ids_only(token_ids, log_probs, mask_id, forbidden):
+    return _fill_surest_first(token_ids, log_probs, mask_id, forbidden)[0]
 
 
 def _fs_in_order_of_places(token_ids, log_probs, mask_id, forbidden):
@@ -1252,6 +1382,17 @@ sure pieces again, and need far fewer rounds than there are blanks.)""",
             "You also write pieces that are forbidden, such as `[CLS]`.",
         ),
         Misconception(
+            "place_with_forbidden",
+            _fs_place_with_forbidden,
+            "You choose the place before the forbidden pieces are taken out. The probability of a "
+            "forbidden piece must not decide.",
+        ),
+        Misconception(
+            "mask_only",
+            _fs_mask_only,
+            "You leave out `[MASK]` only. All ids of `forbidden` are never written.",
+        ),
+        Misconception(
             "divided_again",
             _fs_with(prepare=_fs_divided_again),
             "You divide the probabilities by their sum again after taking out the forbidden "
@@ -1262,6 +1403,11 @@ sure pieces again, and need far fewer rounds than there are blanks.)""",
             _fs_with(next_place=_fs_greatest_gap),
             "You take the blank whose best piece is farthest ahead of the second. Asked for is the "
             "one whose best piece is the most probable.",
+        ),
+        Misconception(
+            "ids_only",
+            _fs_ids_only,
+            "The ids are right. Return the ids and the places: `return filled, order`.",
         ),
         Misconception(
             "sorted_order",
@@ -1356,6 +1502,46 @@ def _fe_with(
     return fill_exactly
 
 
+def _fe_neighbours(left_of_blank):
+    """The two words next to a blank; `left_of_blank` stands in for a left one that is hidden."""
+
+    def fill_exactly(initial, transition, token_ids):
+        probs = _fe_allowed(token_ids, initial)
+        for place in (token_ids == -1).nonzero().flatten().tolist():
+            if place == 0:
+                probs[place] = initial
+            elif token_ids[place - 1] == -1:
+                probs[place] = left_of_blank(initial, transition, place)
+            else:
+                probs[place] = transition[token_ids[place - 1]]
+            if place + 1 < len(token_ids) and token_ids[place + 1] != -1:
+                probs[place] *= transition[:, token_ids[place + 1]]
+        return probs / probs.sum(dim=1, keepdim=True)
+
+    return fill_exactly
+
+
+def _fe_frequency(initial, transition, place):
+    return initial @ torch.linalg.matrix_power(transition, place)
+
+
+def _fe_right_neighbour_only(initial, transition, token_ids):
+    probs = _fe_with(uses_right=False)(initial, transition, token_ids)
+    for place in range(len(token_ids) - 1):
+        if token_ids[place] == -1 and token_ids[place + 1] != -1:
+            probs[place] *= transition[:, token_ids[place + 1]]
+    return probs / probs.sum(dim=1, keepdim=True)
+
+
+def _fe_last_word_for_blank(initial, transition, token_ids):
+    probs = _fe_allowed(token_ids, initial)
+    for place in (token_ids == -1).nonzero().flatten().tolist():
+        probs[place] = transition[token_ids[place - 1]] if place else initial
+        if place + 1 < len(token_ids):
+            probs[place] *= transition[:, token_ids[place + 1]]
+    return probs / probs.sum(dim=1, keepdim=True)
+
+
 def _fe_one_by_one(initial, transition, token_ids):
     """Fills blank after blank from the left, and takes what it has filled in for known."""
     allowed = _fe_allowed(token_ids, initial)
@@ -1440,13 +1626,13 @@ compare.""",
     stub='''def fill_exactly(initial, transition, token_ids):
     """The probability of each word at each place, given all visible words.
 
-    initial: Float[Tensor, "vocab_size"], P of the first word; sums to 1.
-    transition: Float[Tensor, "vocab_size vocab_size"]; transition[v, w] is P of w after v;
-        rows sum to 1.
+    initial: Float[Tensor, "vocab_size"], float64, P of the first word; sums to 1.
+    transition: Float[Tensor, "vocab_size vocab_size"], float64; transition[v, w] is P of w
+        after v; rows sum to 1.
     token_ids: Int[Tensor, "time"], at least one; -1 at a blank, or else a word's id. There
         may be thousands. What is visible has a probability above 0.
-    Returns Float[Tensor, "time vocab_size"]; each row sums to 1; at a visible word it is 1
-        for that word and 0 for all others.
+    Returns Float[Tensor, "time vocab_size"], float64; each row sums to 1; at a visible word
+        it is 1 for that word and 0 for all others.
     """
     ...
 ''',
@@ -1454,8 +1640,9 @@ compare.""",
     make_inputs=_chain_and_sentence,
     hints=(
         "Make a tensor `allowed` of shape (time, vocab_size): at a blank 1 for all words, at a "
-        "visible word 1 for it alone. Going right, l at one place is `(l before) @ transition`, "
-        "times `allowed` there. What does l begin with?",
+        "visible word 1 for it alone. `initial.new_ones(time, vocab_size)` makes it float64, as "
+        "the inputs are. Going right, l at one place is `(l before) @ transition`, times `allowed` "
+        "there. What does l begin with?",
         "Going left, r at the last place is 1 for every word. One place before, it is `transition "
         "@ (allowed * r)`, both from the place after. Divide each row by its sum as soon as you "
         "have it, and l * r once more at the end.",
@@ -1477,6 +1664,42 @@ compare.""",
             _fe_with(past_blanks=False),
             "A blank that stands next to another blank learns nothing from that side. But the word "
             "beyond still says something: the sum runs over all that may stand between.",
+        ),
+        Misconception(
+            "neighbours_and_initial",
+            _fe_neighbours(lambda initial, transition, place: initial),
+            "You use the words next to the blank, and `initial` where the left one is a blank, "
+            "too. What stands beyond it still counts. And `initial` holds for the first word only.",
+        ),
+        Misconception(
+            "neighbours_and_second",
+            _fe_neighbours(lambda initial, transition, place: initial @ transition),
+            "You use the words next to the blank, and `initial @ transition` where the left one is "
+            "a blank, too. That holds for the second word only, and only if nothing else is seen.",
+        ),
+        Misconception(
+            "neighbours_and_frequency",
+            _fe_neighbours(_fe_frequency),
+            "You use the words next to the blank. Where the left one is a blank, too, you take how "
+            "probable a word is there if nothing is visible. What is visible beyond still counts.",
+        ),
+        Misconception(
+            "neighbours_and_mean",
+            _fe_neighbours(lambda initial, transition, place: transition.mean(dim=0)),
+            "You use the words next to the blank. Where the left one is a blank, too, you take all "
+            "words there for equally probable. What stands beyond says which are more probable.",
+        ),
+        Misconception(
+            "right_neighbour_only",
+            _fe_right_neighbour_only,
+            "From the left all is right. From the right you use the next word only. If that is a "
+            "blank, too, what stands behind it still counts.",
+        ),
+        Misconception(
+            "last_word_for_blank",
+            _fe_last_word_for_blank,
+            "The -1 of a blank is used as an index: `transition[-1]` is the row of the *last* "
+            "word. And a blank that stands next to another must look beyond it.",
         ),
         Misconception(
             "initial_forgotten",
@@ -1651,7 +1874,8 @@ is the mean over these places of minus log P of the piece that stood there, in n
 
 Return the loss and its gradient at $E$. Five ways lead back: the head; past the attention; and
 through it as value, as query and as key. Compare each with autograd on its own: `detach()` closes
-the others.
+the others. (The check looks at the numbers only. It would accept those of `backward()`, too, but
+these five ways are the point of the exercise.)
 
 When it is right, look at the row of `[MASK]` in the gradient, and at that of a piece which does not
 stand in the text. By which ways did they get what they have?""",

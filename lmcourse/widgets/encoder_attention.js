@@ -51,8 +51,8 @@ function start(model, root, tensors) {
   const sentence = h("select", { onchange: () => put(model, { sentence: Number(sentence.value) }) }, sentences.map(({ text }, i) => h("option", { value: i }, text)));
   const strip = h("div", { class: "lc-rnn-reader" });
   const note = live();
-  const tips = model.get("heads").map(({ layer, head, what }) => ({
-    layer, head, node: h("button", { type: "button", onclick: () => put(model, { layer, head }) }, `${title(layer, head)}: ${what}`),
+  const tips = model.get("heads").map(({ what, ...seen }) => ({
+    seen, node: h("button", { type: "button", onclick: () => put(model, seen) }, `${title(seen.layer, seen.head)}: ${what}`),
   }));
   const cards = Array.from({ length: nLayers }, (_, layer) => Array.from({ length: nHeads }, (__, head) => {
     const map = s("svg", { class: "lc-vw-map", "aria-hidden": "true" });
@@ -78,7 +78,8 @@ function start(model, root, tensors) {
     h("div", { class: "lc-part" }, strips),
     h("div", { class: "lc-two" },
       h("div", { style: "min-width:0" }, largeTitle, large),
-      h("div", { style: "min-width:0" }, means)),
+      h("div", { style: "min-width:0" }, means,
+        h("p", { class: "lc-muted lc-small", style: "margin-top:.4rem" }, "The rows overlap: for the first word, the piece before is [CLS]. So they need not sum to 1."))),
     h("p", { class: "lc-muted lc-small", style: "margin-top:.6rem" }, CREDIT),
   );
 
@@ -88,6 +89,7 @@ function start(model, root, tensors) {
     const at = inside("sentence", sentences.length);
     const { pieces } = sentences[at];
     const [layer, head, piece] = [inside("layer", nLayers), inside("head", nHeads), inside("piece", pieces.length)];
+    const now = { sentence: at, layer, head, piece };
     const maps = tensors[`attention.${at}`];
     const rowsOfHead = (i, j) => rowsOf(row(row(maps, i), j));
     if (drawn !== at) {
@@ -105,7 +107,7 @@ function start(model, root, tensors) {
       label.lastChild.textContent = i === piece ? "looks" : "";
     });
     for (const card of cards.flat()) card.radio.checked = card.layer === layer && card.head === head;
-    for (const tip of tips) tip.node.setAttribute("aria-pressed", String(tip.layer === layer && tip.head === head));
+    for (const tip of tips) tip.node.setAttribute("aria-pressed", String(Object.entries(tip.seen).every(([trait, value]) => now[trait] === value)));
     const rows = rowsOfHead(layer, head);
     const weights = rows[piece];
     const order = Array.from(weights.keys()).sort((a, b) => weights[b] - weights[a]);

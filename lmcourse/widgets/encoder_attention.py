@@ -25,7 +25,8 @@ class EncoderAttention(ModelWidget):
         sentence: Which of the stored sentences.
         layer, head: The head that is shown large.
         piece: The piece that looks. In the page a larger number means the last one.
-        heads: Heads worth seeing: dictionaries with `layer`, `head` and `what` it does.
+        heads: Heads worth seeing: dictionaries with `layer`, `head` and `what` it does. With
+            `sentence`, or `sentence` and `piece`, these are shown, too.
 
     Raises:
         ValueError: There is no such sentence, layer, head or piece.
@@ -69,12 +70,18 @@ class EncoderAttention(ModelWidget):
     def _check_heads(self, proposal: Any) -> list[dict[str, Any]]:
         n_layers, n_heads = self.maps(0).shape[:2]
         for entry in proposal["value"]:
-            if set(entry) != {"layer", "head", "what"}:
+            needed, where = {"layer", "head", "what"}, ("sentence", "piece")
+            if set(entry) not in [needed.union(where[:n]) for n in range(3)]:
                 raise ValueError(
-                    f"heads holds the keys {sorted(entry)}; give layer, head and what"
+                    f"heads holds the keys {sorted(entry)}; give layer, head and what, "
+                    "and where you like sentence, or sentence and piece"
                 )
             _inside("layer", entry["layer"], n_layers)
             _inside("head", entry["head"], n_heads)
+            if "sentence" in entry:
+                sentences = self.sentences()
+                at = _inside("sentence", entry["sentence"], len(sentences))
+                _inside("piece", entry.get("piece", 0), len(sentences[at]["pieces"]))
         return proposal["value"]
 
     def sentences(self) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ import { h, s, frame, live, newId, put } from "./common.js";
 import { elementwise, embedding, factsOf, gelu, layerNorm, layersOf, linear, loadWeights, logSoftmax, postNormBlock, preNormBlock, row, softmax, tensor, whenVisible } from "./forward.js";
 import { lookStrip, shadedCells, tokenChoice, weightText } from "./looks.js";
 import { HEADS, chance, largest, lookTable, partsOf, placeOf, sentenceField, total } from "./teaching.js";
-import { BOS, EOS, MOST_WORDS, wordsOf } from "./teaching_words.js";
+import { BOS, EOS, MOST_WORDS, nearWords, wordsOf } from "./teaching_words.js";
 
 const EPS = 1e-12; // of BERT's norms
 const SHOWN = 5; // words of a system
@@ -182,10 +182,21 @@ const SYSTEMS = [
 ];
 const NOTHING_FITS = "No word fits: with these other words there is no sentence of the teaching language.";
 
+const STILL = " Still shown below: the last sentence that could be read.";
+
+/** After an unknown word: which mark to leave out, or the words of which it differs in a third of its letters at most. */
+export function hintOfBlank(word, vocabulary) {
+  if (word.includes(".")) return "Leave the full stop out: the teaching language has none.";
+  const isName = (one) => one !== one.toLowerCase();
+  const third = Math.max(1, Math.floor(Math.min(word.length, 40) / 3));
+  const near = nearWords(word, vocabulary, (known) => (isName(known) && !isName(word) ? 1 : third));
+  return near.length ? `Near it: ${near.join(", ")}.` : "All of them are listed below.";
+}
+
 const bitsText = (p) => (p > 0 ? `${Math.max(0, -Math.log2(p)).toFixed(1)} bits` : "impossible");
 
 function render({ model, el }) {
-  const root = frame(el, "Fill the blank", "One word is hidden, all others can be seen. Four systems say which word stands there. All of them run here, in the page.");
+  const root = frame(el, "Fill the blank", "One word is hidden, all others can be seen. Four systems say which word stands there. All of them run here, in the page. Layers and heads are counted from 0.");
   const note = h("p", { class: "lc-muted lc-note", role: "status" }, "The trained models are loading …");
   root.append(note);
   whenVisible(el)
@@ -217,12 +228,12 @@ function start(model, root, systems) {
   const table = h("div", {});
 
   root.append(
-    sentenceField(model, vocabulary, bert.most),
+    sentenceField(model, vocabulary, bert.most, { keepPlace: true, hint: hintOfBlank, after: STILL }),
     h("fieldset", { class: "lc-part" }, h("legend", {}, "Choose the word to hide"), strip),
     note.node,
     h("div", { class: "lc-fb-systems lc-part" }, columns.map(({ node }) => node)),
     h("p", { class: "lc-muted lc-small", style: "margin-top:.5rem" },
-      "The probabilities of one system sum to 1 over all words of the language. The marked row is the hidden word. Its bits are −log₂ of its probability: the fewer, the better."),
+      "The probabilities of one system sum to 1 over all words of the language. The marked row is the hidden word. Its bits are −log₂ of its probability: the fewer, the better. In the table of the text the trigram is the n-gram with every word tried."),
     h("fieldset", { class: "lc-part" }, legend, cards.map((heads, layer) => h("div", { role: "group", "aria-label": `Layer ${layer}` },
       h("p", { class: "lc-muted lc-small", style: "margin-top:.4rem" }, `Layer ${layer}`),
       h("div", { class: "lc-vw-grid" }, heads.map(({ node }) => node))))),
@@ -276,10 +287,12 @@ function start(model, root, systems) {
       const [first] = largest(probs, 1);
       return `${name} “${vocabulary[first]}” (${chance(probs[first])})`;
     });
-    const bits = answering.map(({ name, probs }) => `${name} ${bitsText(probs[hidden])}`);
+    const bits = answering.map(({ name, probs }) => `${name}: ${bitsText(probs[hidden])}`);
+    const best = now.probs[0];
     note.say(
-      `“${now.words[now.place]}” is hidden, word ${now.place + 1} of ${now.words.length}. ${now.probs[0] ? "" : "By the grammar no word fits. "}Likeliest there: ${answers.join(", ")}. `,
+      `“${now.words[now.place]}” is hidden, word ${now.place + 1} of ${now.words.length}. ${best ? "" : "By the grammar no word fits. "}Likeliest there: ${answers.join(", ")}. `,
       `The hidden word costs: ${bits.join(", ")}.`,
+      best && !best[hidden] ? ` By the grammar “${vocabulary[hidden]}” cannot stand there.` : "",
     );
   }
 
@@ -295,9 +308,9 @@ function start(model, root, systems) {
       const [most] = largest(weights, 1);
       card.map.setAttribute("viewBox", `0 0 ${seen.length} 1`);
       card.map.replaceChildren(...shadedCells([weights]), s("rect", { class: "lc-vw-row", x: place + 1, width: 1, height: 1 }));
-      card.looks.replaceChildren(`head ${card.head}`, h("br"), `${seen[most]} ${weightText(weights[most])}`);
+      card.looks.replaceChildren(`head ${card.head}`, h("br"), `“${seen[most]}” ${weightText(weights[most])}`);
       card.radio.checked = card.layer === layer && card.head === head;
-      card.radio.setAttribute("aria-label", `${title(card.layer, card.head)}: looks most at ${seen[most]}, ${weights[most].toFixed(2)}`);
+      card.radio.setAttribute("aria-label", `${title(card.layer, card.head)}: looks most at “${seen[most]}”, ${weights[most].toFixed(2)}`);
     }
     const what = `${title(layer, head).replace("l", "L")}: where it looks from [MASK]`;
     chosen.replaceChildren(h("p", { class: "lc-label" }, what), lookStrip(what, seen, weightsOf(layer, head), place + 1));

@@ -8,9 +8,11 @@ export const HEADS = 4;
 
 /**
  * The field for the sentence, with examples and a list of all words. An example is a sentence, or
- * { sentence, position, what }: the word that is looked at, and what there is to see.
+ * { sentence, position, what }: the word that is looked at, and what there is to see. After an edit the
+ * last word is looked at, or with `keepPlace` the place that was chosen, where there is one. `hint` is as
+ * of `understand`; `after` stands after each sentence about what is wrong.
  */
-export function sentenceField(model, vocabulary, most = MOST_WORDS) {
+export function sentenceField(model, vocabulary, most = MOST_WORDS, { keepPlace = false, hint, after = "" } = {}) {
   const problem = h("p", { class: "lc-error", id: newId(), role: "alert" });
   const field = h("input", {
     type: "text", spellcheck: "false", autocomplete: "off", autocapitalize: "off", "aria-describedby": problem.id,
@@ -21,14 +23,24 @@ export function sentenceField(model, vocabulary, most = MOST_WORDS) {
     onchange: () => {
       const { sentence, position } = offered[examples.value];
       show(sentence);
+      wanted = position ?? wanted;
       read(wordsOf(sentence));
       if (position) put(model, { position });
       examples.value = "";
     },
   }, h("option", { value: "" }, "choose one …"), offered.map(({ what }, i) => h("option", { value: i }, what)));
 
+  let wanted = model.get("position"); // a shorter sentence hides its last word, and does not forget the place
+  let reading = false;
+  model.on("change:position", () => {
+    if (!reading) wanted = model.get("position");
+  });
+
   function read(words) {
-    if (words.join(" ") !== model.get("sentence")) put(model, { sentence: words.join(" "), position: words.length });
+    if (words.join(" ") === model.get("sentence")) return;
+    reading = true;
+    put(model, { sentence: words.join(" "), position: keepPlace ? Math.min(wanted, words.length) : words.length });
+    reading = false;
   }
 
   function say(text) {
@@ -37,8 +49,8 @@ export function sentenceField(model, vocabulary, most = MOST_WORDS) {
   }
 
   function take(typing) {
-    const { words, problem: wrong } = understand(field.value, vocabulary, typing, most);
-    say(wrong);
+    const { words, problem: wrong } = understand(field.value, vocabulary, typing, most, hint);
+    say(wrong && wrong + after);
     if (!wrong && words.length) read(words);
   }
 

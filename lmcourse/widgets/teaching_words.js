@@ -21,24 +21,30 @@ function editDistance(a, b) {
   return above[b.length];
 }
 
-/** Up to three words that are spelled nearly like this one, the nearest first. */
-function nearWords(word, vocabulary) {
+/** Up to three words that are spelled nearly like this one, the nearest first. `most(known)` letters may differ. */
+export function nearWords(word, vocabulary, most = (known) => Math.min(3, Math.max(1, known.length - 2))) {
   const typed = word.slice(0, 40).toLowerCase();
   return vocabulary
     .map((known) => ({ known, far: editDistance(typed, known.toLowerCase()) }))
-    .filter(({ known, far }) => far <= Math.min(3, Math.max(1, known.length - 2)))
+    .filter(({ known, far }) => far <= most(known))
     .sort((a, b) => a.far - b.far)
     .slice(0, 3)
     .map(({ known }) => known);
+}
+
+/** What may help after a word that is not in the vocabulary. */
+function hintOf(word, vocabulary) {
+  const near = nearWords(word, vocabulary);
+  return near.length ? `Near it: ${near.join(", ")}.` : "All of them are listed below.";
 }
 
 /**
  * What a typed text means: { words, partial, problem }. `words` are those up to the first that the
  * model does not know; large and small letters are the same. `partial` is the last word where it is
  * only the beginning of one. `problem` is a sentence, or empty; while the reader is typing, a
- * beginning is none.
+ * beginning is none. `hint(word, vocabulary)` ends the sentence about an unknown word.
  */
-export function understand(text, vocabulary, typing = false, most = MOST_WORDS) {
+export function understand(text, vocabulary, typing = false, most = MOST_WORDS, hint = hintOf) {
   const typed = wordsOf(text);
   const words = [];
   for (const [i, word] of typed.entries()) {
@@ -49,12 +55,10 @@ export function understand(text, vocabulary, typing = false, most = MOST_WORDS) 
       continue;
     }
     const begun = i === typed.length - 1 && !/\s$/.test(text) && vocabulary.some((one) => one.toLowerCase().startsWith(small));
-    const near = nearWords(word, vocabulary);
-    const hint = near.length ? `Near it: ${near.join(", ")}.` : "All of them are listed below.";
     return {
       words,
       partial: begun ? word : "",
-      problem: begun && typing ? "" : `“${word.slice(0, 40)}” is none of the ${vocabulary.length} words of the teaching language. ${hint}`,
+      problem: begun && typing ? "" : `“${word.slice(0, 40)}” is none of the ${vocabulary.length} words of the teaching language. ${hint(word, vocabulary)}`,
     };
   }
   let problem = words.length ? "" : "Type a word, or choose an example.";

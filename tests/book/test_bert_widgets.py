@@ -23,10 +23,13 @@ from lmcourse.widgets.fill_blank import EXAMPLES, SYSTEMS, trigram_log_probs
 
 WORDS = TEACHING_GRAMMAR.words
 SIXTY = " ".join(["the cat which"] * 20)
+STILL = "Still shown below: the last sentence that could be read."
 BROKEN = "the rabbits sleeps the"  # no word at place 2 makes it a sentence
 TIPS = [
     {"layer": 2, "head": 1, "what": "the piece after"},
     {"layer": 5, "head": 11, "what": "<b>itself</b>"},
+    {"layer": 1, "head": 1, "what": "a place", "sentence": 2, "piece": 5},
+    {"layer": 1, "head": 1, "what": "a sentence", "sentence": 3},
 ]
 PAGES = {
     "fill": FillBlank,
@@ -360,7 +363,7 @@ def check(page, sentence: str, position: int) -> None:
     """All that the page says of a blank is what Python computes."""
     words = sentence.split()
     hidden = words[position - 1]
-    texts, costs = [], []
+    texts, costs, reason = [], [], ""
     for name, probs in FillBlank(sentence, position=position).answers().items():
         if probs is None:
             assert "No word fits: with these other words" in page.inner_text("main")
@@ -369,7 +372,9 @@ def check(page, sentence: str, position: int) -> None:
         texts.append(f"{name} “{WORDS[best]}” ({shown(p)})")
         own = probs[WORDS.index(hidden)].item()
         cost = f"{max(0, -math.log2(own)):.1f} bits" if own else "impossible"
-        costs.append(f"{name} {cost}")
+        costs.append(f"{name}: {cost}")
+        if name == "best possible" and not own:
+            reason = f" By the grammar “{hidden}” cannot stand there."
         rows = system(page, name)
         assert rows[hidden] == shown(own)
         likely = probs.topk(5).values.tolist()
@@ -379,7 +384,7 @@ def check(page, sentence: str, position: int) -> None:
     said = status(page)
     assert said.startswith(f"“{hidden}” is hidden, word {position} of {len(words)}.")
     assert said.endswith(
-        f"Likeliest there: {', '.join(texts)}. The hidden word costs: {', '.join(costs)}."
+        f"Likeliest there: {', '.join(texts)}. The hidden word costs: {', '.join(costs)}.{reason}"
     )
     assert page.get_by_role("rowheader", name=f"{hidden}, the hidden word").count() == (
         len(texts)
@@ -414,8 +419,31 @@ def test_where_nothing_fits_the_others_answer(visit):
     assert "By the grammar no word fits. Likeliest there: BERT" in status(page)
     check(page, BROKEN, 2)
     field(page).fill("the rabbits sleeps")
+    check(page, "the rabbits sleeps", 2)
+    choose(page, 2)
     check(page, "the rabbits sleeps", 3)
-    assert "best possible impossible, BERT" in status(page)
+    assert "best possible: impossible, BERT: " in status(page)
+    assert status(page).endswith("By the grammar “sleeps” cannot stand there.")
+
+
+def test_an_edit_keeps_the_blank(visit):
+    page = visit("fill")
+    choose(page, 2)
+    for sentence, position in (
+        ("the rabbit near the dogs sleeps", 3),
+        ("the rabbit", 2),
+        ("the rabbit beside the dogs sleeps", 3),
+    ):
+        field(page).fill(sentence)
+        check(page, sentence, position)
+    page.get_by_label("Examples").select_option(index=5)
+    longer = f"{EXAMPLES[4]['sentence']} , agrees Anna"
+    field(page).fill(longer)
+    check(page, longer, EXAMPLES[4]["position"])
+    field(page).fill("the cat")
+    choose(page, 0)
+    field(page).fill(longer)
+    check(page, longer, 1)
 
 
 def test_where_bert_looks(visit):
@@ -433,9 +461,12 @@ def test_where_bert_looks(visit):
             most = int(found.argmax())
             radio = radios.nth(layer * n_heads + head)
             assert radio.get_attribute("aria-label") == (
-                f"layer {layer}, head {head}: looks most at {seen[most]}, {found[most]:.2f}"
+                f"layer {layer}, head {head}: looks most at “{seen[most]}”, {found[most]:.2f}"
             )
-            page.locator(".lc-fb-pick").nth(layer * n_heads + head).click()
+            card = page.locator(".lc-fb-pick").nth(layer * n_heads + head)
+            label = f"head {head}\n“{seen[most]}” {two_places(found[most])}"
+            assert card.locator("small").inner_text() == label
+            card.click()
             name = f"Layer {layer}, head {head}: where it looks from [MASK]"
             strip = page.get_by_role("list", name=name)
             items = strip.get_by_role("listitem").all_inner_texts()
@@ -465,19 +496,47 @@ def test_what_cannot_be_read_is_said(visit):
     page = visit("fill")
     before = status(page)
     field(page).fill("the rabit sleeps")
-    assert alerts(page).startswith(
-        "“rabit” is none of the 102 words of the teaching language. Near it: rabbit, "
+    assert alerts(page) == (
+        "“rabit” is none of the 102 words of the teaching language. Near it: rabbit. "
+        f"{STILL}"
+    )
+    field(page).fill("The rabbit sleeps.")
+    assert alerts(page) == (
+        "“sleeps.” is none of the 102 words of the teaching language. "
+        f"Leave the full stop out: the teaching language has none. {STILL}"
     )
     assert status(page) == before
     field(page).fill("xylophone zebra")
-    assert alerts(page).endswith("language. All of them are listed below.")
+    assert alerts(page).endswith(f"language. All of them are listed below. {STILL}")
     field(page).fill(" ")
-    assert alerts(page) == "Type a word, or choose an example."
+    assert alerts(page) == f"Type a word, or choose an example. {STILL}"
     field(page).fill(f"{SIXTY} the")
-    assert alerts(page) == "These are 61 words: at most 60 can be read."
+    assert alerts(page) == f"These are 61 words: at most 60 can be read. {STILL}"
     field(page).fill("<img src=x onerror=document.title='hacked'>")
     assert "“<img” is none of the 102 words" in alerts(page)
     assert page.locator(".lmcourse img").count() == 0 and page.title() == "Widgets"
+    field(page).fill("the rabbit sleeps")
+    assert alerts(page) == ""
+
+
+def test_what_is_near_an_unknown_word(compute):
+    words = ["zebra", "Zebra", "rabit", "ana", "Verra", "verra", "lion", "folows", "x."]
+    expression = (
+        """([words, known]) => words.map((word) => widget.hintOfBlank(word, known))"""
+    )
+    found = compute("fill", expression, [words, list(WORDS)])
+    none = "All of them are listed below."
+    assert found == [
+        none,
+        none,
+        "Near it: rabbit.",
+        "Near it: Anna, Hana.",
+        "Near it: Vera.",
+        "Near it: Vera.",
+        none,
+        "Near it: follows, follow.",
+        "Leave the full stop out: the teaching language has none.",
+    ]
 
 
 # --------------------------------------------------------------------- the attention of a real one
@@ -533,6 +592,32 @@ def test_the_encoder_by_mouse(visit):
     assert (
         CREDIT in page.inner_text("main") and page.locator(".lmcourse b").count() == 0
     )
+
+
+def test_a_tip_may_choose_the_sentence_and_the_piece(visit):
+    page = visit("encoder")
+    place = page.get_by_role("button", name="layer 1, head 1: a place")
+    sentence = page.get_by_role("button", name="layer 1, head 1: a sentence")
+    for tip, other, traits in (
+        (place, sentence, {"sentence": 2, "piece": 5}),
+        (sentence, place, {"sentence": 3, "piece": 5}),
+    ):
+        tip.click()
+        check_encoder(page, EncoderAttention(layer=1, head=1, **traits))
+        assert tip.get_attribute("aria-pressed") == "true"
+        assert other.get_attribute("aria-pressed") == "false"
+    choose(page, 1)
+    assert sentence.get_attribute("aria-pressed") == "true"
+
+
+def test_both_widgets_say_how_they_count_and_what_the_rows_are(visit):
+    for name in WIDGETS:
+        text = visit(name).inner_text("main")
+        assert "Layers and heads are counted from 0" in text
+        said = "The rows overlap: for the first word, the piece before is [CLS]."
+        assert (said in text) == (name == "encoder")
+        said = "the trigram is the n-gram with every word tried"
+        assert (said in text) == (name == "fill")
 
 
 def test_a_small_map_holds_the_weights(visit):
@@ -757,6 +842,12 @@ def test_more_words_than_positions_are_refused(monkeypatch):
         ({"piece": -1}, "piece=-1 is below 0"),
         ({"piece": 999}, "piece=999 is not between 0 and"),
         ({"heads": [{"layer": 0}]}, "holds the keys ['layer']; give layer, head and"),
+        ({"heads": [TIPS[0] | {"piece": 0}]}, "'piece', 'what']; give layer, head and"),
+        ({"heads": [TIPS[0] | {"sentence": 99}]}, "sentence=99 is not between 0 and"),
+        (
+            {"heads": [TIPS[2] | {"piece": 99}]},
+            "piece=99 is not between 0 and",
+        ),
         ({"heads": [{"layer": 7, "head": 0, "what": ""}]}, "layer=7 is not between"),
     ],
 )
