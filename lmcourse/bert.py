@@ -379,7 +379,7 @@ class MaskedLanguageModel(Published):
     ) -> Float[Tensor, "*places vocab_size"]:
         """Logits of the pieces, (batch, time, vocab_size), or only where `chosen` is True.
 
-        The vocabulary is the largest layer of a small BERT. Training asks for a share of the places.
+        The vocabulary is the largest layer of a small BERT. Training asks for some places only.
 
         Args:
             token_ids, mask, segment_ids: as of `Bert`.

@@ -382,7 +382,8 @@ def following_pairs(texts, pieces):
 def labelled_pairs(texts, pieces, seed, part):
     """Pairs of sentences: in half of them the second follows (class 0), in half it does not.
 
-    A second sentence that does not follow is that of any pair in the same part; by chance, of this one.
+    A second sentence that does not follow is that of any pair in the same part, by chance of this
+    one.
     """
     stream = generator(seed, f"pairs, {part}")
     pairs = following_pairs(texts, pieces)
