@@ -21,7 +21,6 @@ from lmcourse.data.grammar import (
 )
 from lmcourse.data.translation import translation_data
 from lmcourse.experiments.seq2seq import encoded_pairs
-from lmcourse.markov import ModifiedKneserNey
 from lmcourse.pretrained import real_bert, recipes
 from lmcourse.pretrained.__main__ import main
 from lmcourse.pretrained.recipes import RECIPES, Recipe
@@ -241,31 +240,6 @@ def test_a_recipe_nobody_has_is_said_before_anything_is_trained(capsys):
 
 
 # --- what was counted or computed
-
-
-def test_trigram_in_parts_is_the_model():
-    tensors, facts = pretrained.load_tensors("trigram"), pretrained.facts("trigram")
-    language = teaching_language(recipes.SEED)
-    assert facts["tokens"] == list(language.tokenizer.tokens)
-    sentences = [language.tokenizer.encode(text) for text in language.train]
-    model = ModifiedKneserNey(3, language.tokenizer.vocab_size).fit(sentences)
-    shares = dict(
-        zip(
-            map(tuple, tensors["trigrams"].int().tolist()),
-            tensors["discounted"],
-            strict=True,
-        )
-    )
-    for text in language.test[:50]:
-        token_ids = language.tokenizer.encode(text)
-        probs = model.log_prob(torch.tensor([token_ids]))[0].exp()
-        of_parts = [tensors["bigram"][0, token_ids[1]]]
-        for u, v, w in zip(token_ids, token_ids[1:], token_ids[2:], strict=False):
-            backed_off = tensors["backoff"][u, v] * tensors["bigram"][v, w]
-            of_parts.append(shares.get((u, v, w), 0.0) + backed_off)
-        torch.testing.assert_close(
-            torch.stack(of_parts).double(), probs, rtol=1e-5, atol=1e-7
-        )
 
 
 def test_trigram_file_holds_the_grammar():

@@ -4,10 +4,11 @@
 `encoder_attention` was computed: where the heads of the pretrained encoder look in some sentences.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from lmcourse import pretrained
@@ -78,6 +79,28 @@ def trigram() -> Table:
         "start": TEACHING_GRAMMAR.start,
     }
     return {name: tensor.float() for name, tensor in tensors.items()}, facts
+
+
+def trigram_log_probs(
+    tensors: Mapping[str, Tensor], token_ids: Int[Tensor, "batch time"]
+) -> Float[Tensor, "batch time-1"]:
+    """log P of each token after the first, in nats, by the weights "trigram".
+
+    After the first token alone, P is bigram(v, w).
+
+    >>> token_ids = torch.tensor([[0, 2, 1]])
+    >>> trigram_log_probs(pretrained.load_tensors("trigram"), token_ids).shape
+    torch.Size([1, 2])
+    """
+    size = len(tensors["bigram"])
+    own = torch.zeros(size, size, size, dtype=torch.float64)
+    u, v, w = tensors["trigrams"].long().T
+    own[u, v, w] = tensors["discounted"].double()
+    bigram, backoff = tensors["bigram"].double(), tensors["backoff"].double()
+    probs = bigram[token_ids[:, :-1], token_ids[:, 1:]]
+    u, v, w = token_ids[:, :-2], token_ids[:, 1:-1], token_ids[:, 2:]
+    probs[:, 1:] = own[u, v, w] + backoff[u, v] * probs[:, 1:]
+    return probs.log()
 
 
 def encoder_attention() -> Table:

@@ -4,8 +4,6 @@ import { h, s, frame, live, newId, put } from "./common.js";
 import { factsOf, loadWeights, row, whenVisible } from "./forward.js";
 import { lookStrip, shadedCells, tokenChoice } from "./looks.js";
 
-const CREDIT = "Weights: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)";
-
 /** Rows of numbers of a tensor (time, time). */
 const rowsOf = (tensor) => Array.from({ length: tensor.shape[0] }, (_, i) => row(tensor, i).data);
 
@@ -42,7 +40,7 @@ function render({ model, el }) {
 }
 
 function start(model, root, tensors) {
-  const { sentences } = factsOf(tensors);
+  const { sentences, credit } = factsOf(tensors);
   const [nLayers, nHeads] = tensors["attention.0"].shape;
   const names = [newId(), newId()];
   const title = (layer, head) => `layer ${layer}, head ${head}`;
@@ -80,7 +78,7 @@ function start(model, root, tensors) {
       h("div", { style: "min-width:0" }, largeTitle, large),
       h("div", { style: "min-width:0" }, means,
         h("p", { class: "lc-muted lc-small", style: "margin-top:.4rem" }, "The rows overlap: for the first word, the piece before is [CLS]. So they need not sum to 1."))),
-    h("p", { class: "lc-muted lc-small", style: "margin-top:.6rem" }, CREDIT),
+    h("p", { class: "lc-muted lc-small", style: "margin-top:.6rem" }, credit),
   );
 
   const inside = (name, n) => Math.min(model.get(name), n - 1);

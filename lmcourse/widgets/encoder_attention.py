@@ -12,8 +12,6 @@ from lmcourse import pretrained
 from lmcourse.widgets.base import ModelWidget, escape, table
 from lmcourse.widgets.head_viewer import _inside
 
-CREDIT = "Weights: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0)"
-
 
 class EncoderAttention(ModelWidget):
     """Where every head of a pretrained encoder looks in some English sentences.
@@ -112,7 +110,8 @@ class EncoderAttention(ModelWidget):
                 for one in self.heads
             )
             found += f"<p>Heads worth seeing:</p><ul>{items}</ul>"
-        return f"{found}<p>{escape(CREDIT)}</p>"
+        credit = pretrained.facts(self.pretrained)["credit"]
+        return f"{found}<p>{escape(credit)}</p>"
 
     def __repr__(self) -> str:
         return (

@@ -4,7 +4,7 @@ import { h, s, frame, live, newId, put } from "./common.js";
 import { elementwise, embedding, factsOf, gelu, layerNorm, layersOf, linear, loadWeights, logSoftmax, postNormBlock, preNormBlock, row, softmax, tensor, whenVisible } from "./forward.js";
 import { lookStrip, shadedCells, tokenChoice, weightText } from "./looks.js";
 import { HEADS, chance, largest, lookTable, partsOf, placeOf, sentenceField, total } from "./teaching.js";
-import { BOS, EOS, MOST_WORDS, nearWords, wordsOf } from "./teaching_words.js";
+import { BOS, EOS, MOST_WORDS, wordsOf } from "./teaching_words.js";
 
 const EPS = 1e-12; // of BERT's norms
 const SHOWN = 5; // words of a system
@@ -182,17 +182,6 @@ const SYSTEMS = [
 ];
 const NOTHING_FITS = "No word fits: with these other words there is no sentence of the teaching language.";
 
-const STILL = " Still shown below: the last sentence that could be read.";
-
-/** After an unknown word: which mark to leave out, or the words of which it differs in a third of its letters at most. */
-export function hintOfBlank(word, vocabulary) {
-  if (word.includes(".")) return "Leave the full stop out: the teaching language has none.";
-  const isName = (one) => one !== one.toLowerCase();
-  const third = Math.max(1, Math.floor(Math.min(word.length, 40) / 3));
-  const near = nearWords(word, vocabulary, (known) => (isName(known) && !isName(word) ? 1 : third));
-  return near.length ? `Near it: ${near.join(", ")}.` : "All of them are listed below.";
-}
-
 const bitsText = (p) => (p > 0 ? `${Math.max(0, -Math.log2(p)).toFixed(1)} bits` : "impossible");
 
 function render({ model, el }) {
@@ -228,7 +217,7 @@ function start(model, root, systems) {
   const table = h("div", {});
 
   root.append(
-    sentenceField(model, vocabulary, bert.most, { keepPlace: true, hint: hintOfBlank, after: STILL }),
+    sentenceField(model, vocabulary, bert.most, { keepPlace: true }),
     h("fieldset", { class: "lc-part" }, h("legend", {}, "Choose the word to hide"), strip),
     note.node,
     h("div", { class: "lc-fb-systems lc-part" }, columns.map(({ node }) => node)),

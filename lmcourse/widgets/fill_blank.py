@@ -16,6 +16,7 @@ from lmcourse.bert import BertConfig
 from lmcourse.data.grammar import TEACHING_GRAMMAR
 from lmcourse.multi_head_attention import recorded_weights
 from lmcourse.pretrained import recipes
+from lmcourse.pretrained.tables import trigram_log_probs
 from lmcourse.tokenizers import BOS, EOS
 from lmcourse.widgets.base import ModelsWidget, table
 from lmcourse.widgets.head_viewer import MOST, SentenceWidget, _inside, _words
@@ -196,25 +197,6 @@ class FillBlank(SentenceWidget, ModelsWidget):
         caption = f"What stands in the blank? {' '.join(seen[1:])}"
         header = ["system", "likeliest word", "second", "third", f"P of “{hidden}”"]
         return table(caption, header, rows)
-
-
-def trigram_log_probs(
-    tensors: Mapping[str, Tensor], token_ids: Int[Tensor, "batch time"]
-) -> Float[Tensor, "batch time-1"]:
-    """log P of each token after the first, in nats, by the weights "trigram".
-
-    P(w | u v) = discounted(u v w) + backoff(u, v) * bigram(v, w); after the first token alone it is
-    bigram(v, w).
-    """
-    size = len(tensors["bigram"])
-    own = torch.zeros(size, size, size, dtype=torch.float64)
-    u, v, w = tensors["trigrams"].long().T
-    own[u, v, w] = tensors["discounted"].double()
-    bigram, backoff = tensors["bigram"].double(), tensors["backoff"].double()
-    probs = bigram[token_ids[:, :-1], token_ids[:, 1:]]
-    u, v, w = token_ids[:, :-2], token_ids[:, 1:-1], token_ids[:, 2:]
-    probs[:, 1:] = own[u, v, w] + backoff[u, v] * probs[:, 1:]
-    return probs.log()
 
 
 def _sizes() -> BertConfig:

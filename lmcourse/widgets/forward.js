@@ -324,22 +324,22 @@ export function feedForward(hidden, weights, activation = relu) {
   return linear(inner, weights["outer.weight"], weights["outer.bias"]);
 }
 
-const blockNorm = (input, weights, part, eps) => layerNorm(input, weights[`${part}_norm.weight`], weights[`${part}_norm.bias`], eps);
+const blockNorm = (input, weights, part, eps = 1e-5) => layerNorm(input, weights[`${part}_norm.weight`], weights[`${part}_norm.bias`], eps);
 
 /**
  * hidden (time, d_model) -> { attention, attended, thought, output }: what `multiHeadAttention` gives,
  * the vectors after it was added, what the feed-forward network adds, the vectors after that. What
  * is normalised is the input of each part.
  */
-export function preNormBlock(hidden, weights, nHeads, mask, activation = relu, eps = 1e-5) {
-  const attention = multiHeadAttention(blockNorm(hidden, weights, "attention", eps), layersOf(weights, "attention."), nHeads, mask);
+export function preNormBlock(hidden, weights, nHeads, mask, activation = relu) {
+  const attention = multiHeadAttention(blockNorm(hidden, weights, "attention"), layersOf(weights, "attention."), nHeads, mask);
   const attended = sum(hidden, attention.output);
-  const thought = feedForward(blockNorm(attended, weights, "feed_forward", eps), layersOf(weights, "feed_forward."), activation);
+  const thought = feedForward(blockNorm(attended, weights, "feed_forward"), layersOf(weights, "feed_forward."), activation);
   return { attention, attended, thought, output: sum(attended, thought) };
 }
 
 /** The same, but what is normalised are the sums `attended` and `output`. */
-export function postNormBlock(hidden, weights, nHeads, mask, activation = relu, eps = 1e-5) {
+export function postNormBlock(hidden, weights, nHeads, mask, activation = relu, eps) {
   const attention = multiHeadAttention(hidden, layersOf(weights, "attention."), nHeads, mask);
   const attended = blockNorm(sum(hidden, attention.output), weights, "attention", eps);
   const thought = feedForward(attended, layersOf(weights, "feed_forward."), activation);

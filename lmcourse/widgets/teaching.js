@@ -9,10 +9,9 @@ export const HEADS = 4;
 /**
  * The field for the sentence, with examples and a list of all words. An example is a sentence, or
  * { sentence, position, what }: the word that is looked at, and what there is to see. After an edit the
- * last word is looked at, or with `keepPlace` the place that was chosen, where there is one. `hint` is as
- * of `understand`; `after` stands after each sentence about what is wrong.
+ * last word is looked at, or with `keepPlace` the place that was chosen, where there is one.
  */
-export function sentenceField(model, vocabulary, most = MOST_WORDS, { keepPlace = false, hint, after = "" } = {}) {
+export function sentenceField(model, vocabulary, most = MOST_WORDS, { keepPlace = false } = {}) {
   const problem = h("p", { class: "lc-error", id: newId(), role: "alert" });
   const field = h("input", {
     type: "text", spellcheck: "false", autocomplete: "off", autocapitalize: "off", "aria-describedby": problem.id,
@@ -49,8 +48,8 @@ export function sentenceField(model, vocabulary, most = MOST_WORDS, { keepPlace 
   }
 
   function take(typing) {
-    const { words, problem: wrong } = understand(field.value, vocabulary, typing, most, hint);
-    say(wrong && wrong + after);
+    const { words, problem: wrong } = understand(field.value, vocabulary, typing, most);
+    say(wrong && `${wrong} Still shown below: the last sentence that could be read.`);
     if (!wrong && words.length) read(words);
   }
 

@@ -21,20 +21,18 @@ function editDistance(a, b) {
   return above[b.length];
 }
 
-/** Up to three words that are spelled nearly like this one, the nearest first. `most(known)` letters may differ. */
-export function nearWords(word, vocabulary, most = (known) => Math.min(3, Math.max(1, known.length - 2))) {
-  const typed = word.slice(0, 40).toLowerCase();
-  return vocabulary
-    .map((known) => ({ known, far: editDistance(typed, known.toLowerCase()) }))
-    .filter(({ known, far }) => far <= most(known))
+/** What may help after an unknown word: which mark to leave out, or up to three words that are spelled nearly like it. */
+export function hintOf(word, vocabulary) {
+  if (word.includes(".")) return "Leave the full stop out: the teaching language has none.";
+  const typed = word.slice(0, 40);
+  const isName = (one) => one !== one.toLowerCase();
+  const third = Math.max(1, Math.floor(typed.length / 3)); // so many letters may differ; of a name for a small word, one
+  const near = vocabulary
+    .map((known) => ({ known, far: editDistance(typed.toLowerCase(), known.toLowerCase()) }))
+    .filter(({ known, far }) => far <= (isName(known) && !isName(typed) ? 1 : third))
     .sort((a, b) => a.far - b.far)
     .slice(0, 3)
     .map(({ known }) => known);
-}
-
-/** What may help after a word that is not in the vocabulary. */
-function hintOf(word, vocabulary) {
-  const near = nearWords(word, vocabulary);
   return near.length ? `Near it: ${near.join(", ")}.` : "All of them are listed below.";
 }
 
@@ -42,9 +40,9 @@ function hintOf(word, vocabulary) {
  * What a typed text means: { words, partial, problem }. `words` are those up to the first that the
  * model does not know; large and small letters are the same. `partial` is the last word where it is
  * only the beginning of one. `problem` is a sentence, or empty; while the reader is typing, a
- * beginning is none. `hint(word, vocabulary)` ends the sentence about an unknown word.
+ * beginning is none.
  */
-export function understand(text, vocabulary, typing = false, most = MOST_WORDS, hint = hintOf) {
+export function understand(text, vocabulary, typing = false, most = MOST_WORDS) {
   const typed = wordsOf(text);
   const words = [];
   for (const [i, word] of typed.entries()) {
@@ -58,7 +56,7 @@ export function understand(text, vocabulary, typing = false, most = MOST_WORDS, 
     return {
       words,
       partial: begun ? word : "",
-      problem: begun && typing ? "" : `“${word.slice(0, 40)}” is none of the ${vocabulary.length} words of the teaching language. ${hint(word, vocabulary)}`,
+      problem: begun && typing ? "" : `“${word.slice(0, 40)}” is none of the ${vocabulary.length} words of the teaching language. ${hintOf(word, vocabulary)}`,
     };
   }
   let problem = words.length ? "" : "Type a word, or choose an example.";
