@@ -1,8 +1,13 @@
 """`python -m benchmarks`: measure all speeds anew and rewrite the tables of README.md."""
 
-from benchmarks import bert, ngrams, recurrent, transformer
+from benchmarks import (
+    bert,
+    language_models,
+    large_ngrams,
+    ngrams,
+    recurrent,
+    transformer,
+)
 
-ngrams.main()
-recurrent.main()
-transformer.main()
-bert.main()
+for benchmark in (ngrams, large_ngrams, recurrent, transformer, bert, language_models):
+    benchmark.main()

@@ -1,91 +1,108 @@
-"""Training steps of several modules, timed in turns, so that what slows one slows all."""
+"""Steps of several sides, timed in turns, so that what slows one slows all."""
 
-import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from lmcourse.experiments import machine
+from benchmarks.memory import STEPS, memory
+from benchmarks.results import Row
 
-WARM_UP, REPEATS = 3, 15
+WARM_UP, REPEATS = 2, 11
 
-
-def training_step(
-    module: nn.Module,
-    forward: Callable[[Tensor], Tensor],
-    inputs: Tensor,
-    gradient: Tensor,
-) -> None:
-    """Forwards and backwards once."""
-    module.zero_grad()
-    inputs.grad = None
-    forward(inputs).backward(gradient)
+Step = Callable[[], object]
 
 
-Sides = Mapping[str, tuple[nn.Module, Callable[[Tensor], Tensor]]]
-
-
-def median_seconds(
-    sides: Sides,
-    shape: tuple[int, ...],
+def in_turns(
+    steps: Mapping[str, Step], warm_up: int = WARM_UP, repeats: int = REPEATS
 ) -> dict[str, float]:
-    """Processor seconds of a training step, for each side the median.
-
-    Args:
-        sides: name -> a module, and how it is called on the inputs.
-        shape: of the inputs, which are random, and of the gradient of what comes out.
-    """
-    inputs, gradient = torch.randn(shape, requires_grad=True), torch.randn(shape)
-    return in_turns(
-        {
-            name: partial(training_step, *side, inputs, gradient)
-            for name, side in sides.items()
-        }
-    )
-
-
-def in_turns(steps: Mapping[str, Callable[[], object]]) -> dict[str, float]:
     """Processor seconds of each step, the median; who begins alternates."""
     times: dict[str, list[float]] = {name: [] for name in steps}
-    for repeat in range(WARM_UP + REPEATS):
+    for repeat in range(warm_up + repeats):
         for name in steps if repeat % 2 else reversed(steps):
             start = time.process_time()
             steps[name]()
             times[name].append(time.process_time() - start)
-    return {name: statistics.median(some[WARM_UP:]) for name, some in times.items()}
+    return {name: statistics.median(some[warm_up:]) for name, some in times.items()}
 
 
-def table(
-    rivals: Mapping[str, tuple[Sides, float]], shape: tuple[int, ...], sizes: str
-) -> str:
-    """What a step takes, ours beside torch's, in Markdown.
+def layer_step(
+    module: nn.Module, forward: Callable[[Tensor], Tensor], shape: tuple[int, ...]
+) -> Step:
+    """A step of a layer: forwards, and backwards to all parameters and to the inputs.
 
     Args:
-        rivals: name -> the sides "ours" and "torch", and the ratio that is promised at most.
-        shape: of the inputs.
-        sizes: the sizes in words.
+        module: the layer.
+        forward: how it is called on the inputs.
+        shape: of the inputs, which are random, and of the gradient of what comes out.
     """
-    lines = [
-        "| | lmcourse, ms | torch.nn, ms | lmcourse / torch.nn | promised at most |",
-        "| --- | ---: | ---: | ---: | ---: |",
+    stream = torch.Generator().manual_seed(0)
+    inputs = torch.randn(shape, generator=stream).requires_grad_()
+    gradient = torch.randn(shape, generator=stream)
+
+    def step() -> None:
+        module.zero_grad()
+        inputs.grad = None
+        forward(inputs).backward(gradient)
+
+    return step
+
+
+def model_step(model: nn.Module, loss_of: Callable[[], Tensor]) -> Step:
+    """A step of a model with its loss and AdamW; it returns the loss before it."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+
+    def step() -> float:
+        optimizer.zero_grad()
+        loss = loss_of()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def compare(
+    module: str,
+    case: str,
+    steps: Mapping[str, Step],
+    *,
+    promised: float | None = None,
+    promised_memory: float | None = None,
+) -> list[Row]:
+    """Time and memory of a training step, "ours" beside "theirs".
+
+    Args:
+        module: the benchmark, for `memory`.
+        case: what is compared.
+        steps: "ours" and "theirs".
+        promised: the ratio of times that was promised at most.
+        promised_memory: that of memory.
+    """
+    seconds = in_turns(steps)
+    took = {side: memory(module, case, side) for side in steps}
+    name = f"{case}: " if case else ""
+    return [
+        Row(
+            f"{name}training step",
+            "ms",
+            *(1e3 * seconds[side] for side in ("ours", "theirs")),
+            promised,
+        ),
+        Row(
+            f"{name}most memory",
+            "MiB",
+            *(took[side] for side in ("ours", "theirs")),
+            promised_memory,
+        ),
     ]
-    for name, (sides, promised) in rivals.items():
-        seconds = median_seconds(sides, shape)
-        ours, theirs = seconds["ours"], seconds["torch"]
-        lines.append(
-            f"| {name} | {ours * 1e3:.0f} | {theirs * 1e3:.0f} | {ours / theirs:.2f} | "
-            f"{promised:.2f} |"
-        )
-    about = machine()
-    lines += [
-        "",
-        f"{sizes}; medians of {REPEATS} steps after {WARM_UP} to warm up.",
-        "",
-        f"Machine: {about['processor']}, {about['cores']} cores, one thread used. Python "
-        f"{platform.python_version()}, torch {torch.__version__}.",
-    ]
-    return "\n".join(lines)
+
+
+def measured() -> str:
+    """How it was measured, in words."""
+    return (
+        f"Time: medians of {REPEATS} steps after {WARM_UP} to warm up. Memory: the most in "
+        f"{STEPS} steps."
+    )

@@ -1,7 +1,7 @@
 """Attention and encoder blocks: a training step of lmcourse's beside torch.nn's.
 
-Both sides have the same weights, no dropout and no mask, and take turns on one thread of one
-process.
+Both sides have no dropout and no mask, and take turns on one thread of one process. Memory is
+measured in a fresh process for each side.
 
 Run `python -m benchmarks.transformer`: it prints the table and rewrites it in README.md.
 """
@@ -9,59 +9,58 @@ Run `python -m benchmarks.transformer`: it prints the table and rewrites it in R
 import torch
 from torch import nn
 
-from benchmarks.tables import rewrite_table
-from benchmarks.timing import table
+from benchmarks.results import store
+from benchmarks.timing import Step, compare, layer_step, measured
 from lmcourse.multi_head_attention import MultiHeadAttention
 from lmcourse.transformer import EncoderBlock, PreNormEncoderBlock
 
 BATCH_SIZE, TIME, D_MODEL, N_HEADS, D_FF = 16, 128, 256, 8, 1024
+ATTENTION = "multi-head attention"
+BLOCKS = {
+    "encoder block, post-norm": EncoderBlock,
+    "encoder block, pre-norm": PreNormEncoderBlock,
+}
 PROMISED = 1.0
 
 
-def attention_rivals() -> dict:
-    """Multi-head attention, ours and torch's, which is asked for no weights either."""
-    ours = MultiHeadAttention(D_MODEL, N_HEADS)
-    theirs = nn.MultiheadAttention(D_MODEL, N_HEADS, batch_first=True)
-    ours.load_torch_state_dict(theirs.state_dict())
-    return {
-        "ours": (ours, ours),
-        "torch": (theirs, lambda x: theirs(x, x, x, need_weights=False)[0]),
-    }
+def step(case: str, side: str) -> Step:
+    """A step of attention or of a block, "ours" or "theirs"."""
+    torch.manual_seed(0)
+    sizes = (D_MODEL, N_HEADS, D_FF)
+    if case == ATTENTION and side == "ours":
+        module = forward = MultiHeadAttention(D_MODEL, N_HEADS)
+    elif case == ATTENTION:
+        module = nn.MultiheadAttention(D_MODEL, N_HEADS, batch_first=True)
 
+        def forward(inputs):
+            return module(inputs, inputs, inputs, need_weights=False)[0]
 
-def block_rivals(block: type[EncoderBlock]) -> dict:
-    """An encoder block, ours and torch's."""
-    ours = block(D_MODEL, N_HEADS, D_FF)
-    theirs = nn.TransformerEncoderLayer(
-        D_MODEL,
-        N_HEADS,
-        D_FF,
-        dropout=0.0,
-        batch_first=True,
-        norm_first=block is PreNormEncoderBlock,
-    )
-    return {"ours": (ours, ours), "torch": (theirs, theirs)}
-
-
-def measure() -> str:
-    """The table, in Markdown."""
-    rivals = {
-        "multi-head attention": attention_rivals(),
-        "encoder block, post-norm": block_rivals(EncoderBlock),
-        "encoder block, pre-norm": block_rivals(PreNormEncoderBlock),
-    }
-    return table(
-        {name: (sides, PROMISED) for name, sides in rivals.items()},
-        (BATCH_SIZE, TIME, D_MODEL),
-        f"Batch {BATCH_SIZE}, time {TIME}, d_model {D_MODEL}, {N_HEADS} heads, d_ff {D_FF}",
-    )
+    elif side == "ours":
+        module = forward = BLOCKS[case](*sizes)
+    else:
+        module = forward = nn.TransformerEncoderLayer(
+            *sizes,
+            dropout=0.0,
+            batch_first=True,
+            norm_first=BLOCKS[case] is PreNormEncoderBlock,
+        )
+    return layer_step(module, forward, (BATCH_SIZE, TIME, D_MODEL))
 
 
 def main() -> None:
-    """Measure, print, and rewrite the table of README.md."""
+    """Measure, store, and rewrite the table of README.md."""
     torch.set_num_threads(1)
-    torch.manual_seed(0)
-    rewrite_table("transformer", measure())
+    rows = []
+    for case in (ATTENTION, *BLOCKS):
+        steps = {side: step(case, side) for side in ("ours", "theirs")}
+        rows += compare("benchmarks.transformer", case, steps, promised=PROMISED)
+    store(
+        "transformer",
+        "torch.nn",
+        rows,
+        f"Batch {BATCH_SIZE}, time {TIME}, d_model {D_MODEL}, {N_HEADS} heads, d_ff {D_FF}. "
+        f"{measured()}",
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 // A code exercise: the statement, hints one at a time, the solution after a second question.
-import { h, frame, prose, keeper, cardHead, plural } from "./common.js";
+import { h, frame, plural } from "./common.js";
+import { prose, keeper, cardHead } from "./cards.js";
 
 function render({ model, el }) {
   const exercise = model.get("exercise");

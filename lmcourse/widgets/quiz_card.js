@@ -1,5 +1,6 @@
 // A quiz: one question, an answer, and why it is right or wrong.
-import { h, frame, inline, prose, keeper, cardHead, put, newId } from "./common.js";
+import { h, frame, put, newId } from "./common.js";
+import { inline, prose, keeper, cardHead } from "./cards.js";
 
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i;
 const same = (a, b) => a.length === b.length && a.every((item, i) => item === b[i]);
