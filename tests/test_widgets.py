@@ -3,21 +3,26 @@
 import json
 import math
 import re
+import statistics
 
 import pytest
+import traitlets
 
 from lmcourse import exercises
 from lmcourse.data.rabbits import RABBITS
+from lmcourse.scoreboard import JOBS, SHARES, standings
 from lmcourse.tokenizers import WordTokenizer
 from lmcourse.widgets import (
     ExerciseCard,
     MarkovExplorer,
     QuizCard,
+    ScoreboardExplorer,
     ShannonGame,
     shannon_bounds,
     site_scripts,
 )
 from lmcourse.widgets.base import bundle, read, to_json, widget_names
+from lmcourse.widgets.scoreboard_explorer import AXES, BARS, COUNTED, SHARE_AXIS
 
 ALL = exercises.all_exercises()
 QUIZZES = [item for item in ALL if item.to_dict()["kind"] != "code"]
@@ -34,6 +39,7 @@ WIDGETS = {
     "shannon": small_game,
     "quiz": lambda: QuizCard(QUIZZES[0]),
     "exercise": lambda: ExerciseCard(CODE[0]),
+    "scoreboard": ScoreboardExplorer,
 }
 
 
@@ -95,7 +101,8 @@ def test_site_scripts_register_the_module_that_jupyter_loads():
         "widgets.css",
         *(f"{name}.js" for name in widget_names()),
     }
-    for widget in (MarkovExplorer, ShannonGame, QuizCard, ExerciseCard):
+    widgets = (MarkovExplorer, ShannonGame, QuizCard, ExerciseCard, ScoreboardExplorer)
+    for widget in widgets:
         source = scripts[f"{widget.name}.js"]
         name, module = json.loads(
             f"[{source[len('lmcourse.register(') : -len(');') - 1]}]"
@@ -226,3 +233,77 @@ def test_progress_never_reaches_the_snapshot(tmp_path, monkeypatch):
     assert again.snapshot() == fresh.snapshot() and repr(again) == repr(fresh)
     again.done = False
     assert not ExerciseCard(CODE[0]).done
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"job": "next wrod"},
+            f"job='next wrod' is not there; choose from {list(JOBS)}",
+        ),
+        ({"axis": "size"}, f"axis='size' is not there; choose from {list(AXES)}"),
+        ({"share": "50%"}, f"share='50%' is not there; choose from {list(SHARES)}"),
+    ],
+)
+def test_scoreboard_refuses(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        ScoreboardExplorer(**arguments)
+    widget = ScoreboardExplorer()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        for trait, value in arguments.items():
+            setattr(widget, trait, value)
+
+
+def test_scoreboard_holds_the_standings_of_every_job():
+    widget = ScoreboardExplorer("one blank", axis=SHARE_AXIS)
+    assert [board["job"] for board in widget.data] == list(JOBS)
+    for board in widget.data:
+        job = JOBS[board["job"]]
+        assert (board["quality"], board["higher"]) == (
+            job.quality,
+            job.higher_is_better,
+        )
+        for at, share in enumerate(SHARES):
+            for line, entry in zip(
+                standings(board["job"], share), board["lines"], strict=True
+            ):
+                one = entry["shares"][at]
+                assert (one["share"], one["part"]) == (share, SHARES[share])
+                assert entry["name"] == line.name
+                assert one["parameters"] == line.parameters
+                assert (one["seconds"], one["scores"]) == (line.seconds, line.scores)
+                assert one["tokens_per_second"] == line.tokens_per_second
+        lines = board["lines"]
+        assert {entry["model"] for entry in lines if entry["counted"]} <= set(COUNTED)
+        assert {entry["model"] for entry in lines if entry["bar"]} <= set(BARS)
+        assert any(entry["bar"] for entry in lines) and not lines[-1]["counted"]
+    with pytest.raises(traitlets.TraitError, match="read-only"):
+        widget.data = []
+
+
+def test_scoreboard_fallback_says_what_standings_says():
+    def score(line):
+        ends = min(line.scores), max(line.scores)
+        worst, best = ends if JOBS[job].higher_is_better else ends[::-1]
+        return f"{statistics.fmean(line.scores):.3f} ({worst:.3f} to {best:.3f})"
+
+    sizes = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}
+    for job in JOBS:
+        for share in SHARES:
+            text = ScoreboardExplorer(job, share=share).fallback()
+            assert f"with {share} of the text" in text and JOBS[job].quality in text
+            for line in standings(job, share):
+                cells = re.search(f">{line.name}</th>(.*?)</tr>", text)[1]
+                found = re.findall("<td>(.*?)</td>", cells)
+                value, unit = found.pop(1).split()
+                seconds = float(value.replace(",", "")) * sizes[unit]
+                assert seconds == pytest.approx(
+                    statistics.fmean(line.seconds), rel=6e-3
+                )
+                speed = statistics.fmean(line.tokens_per_second)
+                assert found == [f"{line.parameters:,}", f"{speed:,.0f}", score(line)]
+        text = ScoreboardExplorer(job, axis=SHARE_AXIS).fallback()
+        for lines in zip(*(standings(job, share) for share in SHARES), strict=True):
+            cells = "".join(f"<td>{score(line)}</td>" for line in lines)
+            assert f'<tr><th scope="row">{lines[0].name}</th>{cells}</tr>' in text

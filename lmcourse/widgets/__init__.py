@@ -18,6 +18,7 @@ from lmcourse.widgets.markov_explorer import MarkovExplorer
 from lmcourse.widgets.qkv_stepper import QKVStepper
 from lmcourse.widgets.quiz_card import QuizCard
 from lmcourse.widgets.rnn_stepper import RNNStepper
+from lmcourse.widgets.scoreboard_explorer import ScoreboardExplorer
 from lmcourse.widgets.shannon_game import ShannonGame, shannon_bounds
 from lmcourse.widgets.stack_viewer import StackViewer
 
@@ -36,6 +37,7 @@ __all__ = [
     "QKVStepper",
     "QuizCard",
     "RNNStepper",
+    "ScoreboardExplorer",
     "ShannonGame",
     "StackViewer",
     "shannon_bounds",
