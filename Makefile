@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve lab notebooks experiments pretrained claims bench test-portability format clean chromium real-bert
+.PHONY: help book test serve lab notebooks experiments scoreboard pretrained claims bench test-portability format clean chromium real-bert
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -97,6 +97,9 @@ notebooks: $(ENCODER) ## Runs every notebook from a clean kernel and stores its 
 experiments: $(READY) ## Repeats the stored experiments that are out of date (CHAPTER=02, ALL=1).
 	@$(BIN)/python -m lmcourse.experiments $(if $(CHAPTER),--chapter $(CHAPTER)) $(if $(ALL),--all)
 
+scoreboard: $(READY) ## Repeats the scoreboard of chapter 10 where it is out of date (ALL=1: all of it).
+	@$(BIN)/python -m lmcourse.experiments --chapter scoreboard $(if $(ALL),--all)
+
 pretrained: $(ENCODER) ## Trains the models that run in the pages anew and stores their weights (NAME=rnn).
 	@$(BIN)/python -m lmcourse.pretrained $(NAME)
 
@@ -104,6 +107,7 @@ claims: $(ENCODER) ## Checks every claim of the text over ten seeds and tabulate
 	@$(BIN)/python -m lmcourse.claims $(if $(ALL),--all) notebooks
 
 bench: $(READY) ## Measures speed beside other libraries on this machine and stores the figures.
+	@$(BIN)/python -m pip install --quiet kenlm==0.3.0 2>/dev/null || echo "KenLM was not installed (it needs a C++ compiler, CMake and a network): it is left out."
 	@$(BIN)/python -m benchmarks
 
 format: $(READY) ## Formats code and notebooks and mends what ruff can mend.

@@ -21,6 +21,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 # The colours of Okabe and Ito (2008), chosen to be told apart by colour-blind readers, darkened
 # to stand out on white. Each name has a light and a dark form; the drawing uses the light one.
@@ -221,6 +222,8 @@ def _percent_bytes(match: re.Match) -> str:
 
 # ------------------------------------------------------------------------------ ready-made kinds
 
+PAPER = {"boxstyle": "square,pad=0.05", "facecolor": BACKGROUND, "edgecolor": "none"}
+
 
 def _spread_of(values) -> tuple[float, float]:
     """Mean and sample standard deviation of a number, or of the values of several seeds."""
@@ -365,6 +368,164 @@ def bars(
         ax.axvline(floor, color=INK, label=floor_label or "floor", **DASHED)
         picture.legend()
     return picture
+
+
+def points(
+    places: Mapping[str, tuple],
+    *,
+    x_label: str,
+    y_label: str,
+    alt: str,
+    caption: str,
+    squares: Sequence[str] = (),
+    logarithmic: str = "",
+    floor: float | None = None,
+    floor_label: str = "",
+    width: float | int = 5.6,
+    height: float | int = 3.8,
+) -> Picture:
+    """Draw named points at their means, with lines from the lowest to the highest value.
+
+    Args:
+        places: name -> x and y, each a number or the values of all seeds.
+        x_label: what x is, with its unit.
+        y_label: what y is, with its unit.
+        alt: see `figure`.
+        caption: see `figure`.
+        squares: the names that are drawn as squares in another colour.
+        logarithmic: the axes that grow by factors: "", "x", "y" or "xy".
+        floor: a level of y to compare with; drawn dashed.
+        floor_label: what it is.
+        width: inches.
+        height: inches.
+
+    Raises:
+        ValueError: if there is no point, a square is not among them, a number is not finite, or
+            one on a logarithmic axis is not above 0.
+
+    >>> points({"n-gram": (2.0, 0.6), "RNN": ([90.0, 95.0], [0.3, 0.31])}, squares=["n-gram"],
+    ...        logarithmic="x", x_label="seconds", y_label="bits", alt="RNN is lower.",
+    ...        caption="Bits by seconds.")
+    Figure: Bits by seconds. [RNN is lower.]
+    """
+    if not places or not set(squares) <= set(places):
+        raise ValueError(
+            f"squares={list(squares)}, points={list(places)}; give at least one point, and squares "
+            "among them"
+        )
+    values = {name: [np.atleast_1d(part) for part in xy] for name, xy in places.items()}
+    for axis, label in enumerate("xy"):
+        numbers = np.concatenate([xy[axis] for xy in values.values()])
+        lowest = 0 if label in logarithmic else -math.inf
+        if not (np.isfinite(numbers).all() and numbers.min() > lowest):
+            raise ValueError(
+                f"{label} runs from {numbers.min()} to {numbers.max()}; numbers are finite, on a "
+                "logarithmic axis above 0"
+            )
+    picture = figure(alt=alt, caption=caption, width=width, height=height)
+    ax = picture.ax
+    for name, (x, y) in values.items():
+        colour, marker = (ORANGE, "s") if name in squares else (BLUE, "o")
+        mean = x.mean(), y.mean()
+        ax.plot([x.min(), x.max()], [mean[1]] * 2, color=colour, linewidth=1.4)
+        ax.plot([mean[0]] * 2, [y.min(), y.max()], color=colour, linewidth=1.4)
+        ax.plot(*mean, color=colour, marker=marker, markersize=6)
+    if floor is not None:
+        ax.axhline(floor, color=INK, label=floor_label or "floor", **DASHED)
+        picture.legend()
+    ax.set_xlabel(x_label)
+    ax.set_ylabel(y_label)
+    means = {name: (x.mean(), y.mean()) for name, (x, y) in values.items()}
+    _name_points(ax, means, logarithmic, (width - 0.9, height - 0.9))
+    return picture
+
+
+def _name_points(ax, means: Mapping[str, tuple], logarithmic: str, size: tuple) -> None:
+    """Write each point's name beside it, where it covers least; sets the axes' limits."""
+    spots = np.array(list(means.values()), dtype=float)
+    for axis, label in enumerate("xy"):
+        scale, unscaled = (
+            (np.log10, lambda z: 10.0**z)
+            if label in logarithmic
+            else (np.asarray, lambda z: z)
+        )
+        low, high = scale(getattr(ax.dataLim, f"interval{label}"))
+        margin = 0.09 * (high - low or 1.0)
+        low, high = low - margin, high + margin * (1 if label == "y" else 2)
+        if label in logarithmic:
+            getattr(ax, f"set_{label}scale")("log")
+            ruler = getattr(ax, f"{label}axis")
+            steps = (1.0,) if high - low > 2.5 else (1.0, 2.0, 5.0)
+            ruler.set_major_locator(LogLocator(subs=steps, numticks=12))
+            ruler.set_major_formatter(FuncFormatter(_plain_number))
+            ruler.set_minor_formatter(NullFormatter())
+        getattr(ax, f"set_{label}lim")(unscaled(low), unscaled(high))
+        spots[:, axis] = (scale(spots[:, axis]) - low) / (high - low) * size[axis]
+    boxes: dict[str, tuple] = {}
+    for name in [*means, *means]:  # a second time, when the others have their places
+        boxes[name] = _best_box(name, list(means).index(name), spots, boxes, size)
+    for (name, mean), spot in zip(means.items(), spots, strict=True):
+        left, bottom, right, top = boxes[name]
+        moved = 72 * (np.array([left + right, bottom + top]) / 2 - spot)
+        ax.annotate(
+            name,
+            mean,
+            moved.tolist(),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            size=9,
+            bbox={**PAPER, "alpha": 0.85},
+        )
+
+
+def _best_box(name: str, place: int, spots, boxes: Mapping, size: tuple) -> tuple:
+    """Where a point's name goes, in inches: near it, on free ground, no nearer to another."""
+    half = 0.039 * len(name) + 0.02
+    aside = half + 0.1
+    choices = [(aside, 0.0), (-aside, 0.0), (0.0, 0.18), (0.0, -0.18)]
+    choices += [(dx, dy) for dy in (0.15, -0.15) for dx in (aside, -aside)]
+    choices += [(dx, dy) for dy in (0.34, -0.34) for dx in (0.0, aside, -aside)]
+    dots = [(x - 0.07, y - 0.07, x + 0.07, y + 0.07) for x, y in spots]
+    names = [box for other, box in boxes.items() if other != name]
+
+    def cost(rank: int, middle) -> float:
+        box = (*(middle - (half, 0.09)), *(middle + (half, 0.09)))
+        gaps = [_gap(box, spot) for spot in spots]
+        return (
+            sum(_shared_area(box, other) for other in names)
+            + 10 * sum(_shared_area(box, other) for other in dots)
+            + 5 * (4 * half * 0.09 - _shared_area(box, (0.0, 0.0, *size)))
+            + 0.002 * rank
+            + 0.02 * (gaps[place] > min(gaps))
+        )
+
+    _, best = min(
+        (cost(rank, spots[place] + xy), xy) for rank, xy in enumerate(choices)
+    )
+    middle = spots[place] + best
+    return (*(middle - (half, 0.09)), *(middle + (half, 0.09)))
+
+
+def _gap(box: tuple, spot) -> float:
+    """How far a spot is from a rectangle."""
+    left, bottom, right, top = box
+    return math.hypot(
+        max(left - spot[0], spot[0] - right, 0.0),
+        max(bottom - spot[1], spot[1] - top, 0.0),
+    )
+
+
+def _plain_number(value: float, place: int | None = None) -> str:
+    """A number at an axis, without a power of ten."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:g}"
+
+
+def _shared_area(box: tuple, other: tuple) -> float:
+    """The area that two rectangles (left, bottom, right, top) share."""
+    wide = min(box[2], other[2]) - max(box[0], other[0])
+    high = min(box[3], other[3]) - max(box[1], other[1])
+    return max(wide, 0.0) * max(high, 0.0)
 
 
 def heat_map(

@@ -32,6 +32,16 @@ MAKERS = {
         floor_label="entropy",
         **TEXTS,
     ),
+    "points": lambda: plots.points(
+        {"a": (1.0, [0.3, 0.5]), "b": ([90, 110], 0.2)},
+        x_label="seconds",
+        y_label="bits",
+        squares=["a"],
+        logarithmic="x",
+        floor=0.4,
+        floor_label="bar",
+        **TEXTS,
+    ),
     "heat_map": lambda: plots.heat_map(
         CHAIN, ["a", "b", "c"], ["long name", "b", "c"], **TEXTS
     ),
@@ -242,3 +252,75 @@ def test_a_spread_that_rounds_to_zero_is_not_written_at_a_bar():
 def test_spread_is_the_sample_standard_deviation():
     assert plots.spread([1.0, 3.0], digits=2) == "2.00 ± 1.41"
     assert plots.spread(2.0, digits=1) == "2.0 ± 0.0"
+
+
+# ------------------------------------------------------------------------------ named points
+
+
+def named(places, **settings):
+    return plots.points(places, x_label="x", y_label="y", **TEXTS, **settings)
+
+
+def boxes_of_names(picture):
+    """Where the names stand in the drawn picture, in pixels."""
+    picture.figure.canvas.draw()
+    return {text.get_text(): text.get_window_extent() for text in picture.ax.texts}
+
+
+def test_points_stand_at_the_means_and_lines_reach_from_lowest_to_highest():
+    ax = named({"a": ([1.0, 2.0, 6.0], [4.0, 8.0])}).ax
+    across, upwards, mean = (line.get_xydata().tolist() for line in ax.lines)
+    assert across == [[1, 6], [6, 6]]
+    assert upwards == [[3, 4], [3, 8]]
+    assert mean == [[3, 6]]
+
+
+def test_squares_differ_in_shape_and_colour():
+    ax = named({"a": (1, 1), "b": (2, 2)}, squares=["b"]).ax
+    first, second = ax.lines[2], ax.lines[5]
+    assert (first.get_marker(), second.get_marker()) == ("o", "s")
+    assert first.get_color() != second.get_color()
+
+
+@pytest.mark.parametrize("logarithmic", ["", "x", "y", "xy"])
+def test_names_neither_cover_each_other_nor_leave_the_axes(logarithmic):
+    places = {
+        "multi-head attention": (400, 0.06),
+        "self-attention": (390, 0.19),
+        "Transformer": (410, 0.055),
+        "n-gram": (2, 0.65),
+        "unigram": (0.004, 3.2),
+    }
+    picture = named(places, logarithmic=logarithmic, height=4.2)
+    boxes = boxes_of_names(picture)
+    assert list(boxes) == list(places)
+    inside = picture.ax.get_window_extent().padded(8)
+    for name, box in boxes.items():
+        assert inside.x0 <= box.x0 and box.x1 <= inside.x1, name
+        assert inside.y0 <= box.y0 and box.y1 <= inside.y1, name
+    names = list(boxes)
+    for place, name in enumerate(names):
+        for other in names[:place]:
+            assert not boxes[name].overlaps(boxes[other]), (name, other)
+
+
+@pytest.mark.parametrize("logarithmic", ["", "x", "y", "xy"])
+def test_scales_are_the_chosen_ones(logarithmic):
+    ax = named({"a": (1, 1), "b": (20, 300)}, logarithmic=logarithmic).ax
+    assert (ax.get_xscale() == "log") == ("x" in logarithmic)
+    assert (ax.get_yscale() == "log") == ("y" in logarithmic)
+
+
+@pytest.mark.parametrize(
+    ("places", "settings"),
+    [
+        ({}, {}),
+        ({"a": (1, 1)}, {"squares": ["b"]}),
+        ({"a": (0, 1)}, {"logarithmic": "x"}),
+        ({"a": (1, float("nan"))}, {}),
+        ({"a": (float("inf"), 1)}, {}),
+    ],
+)
+def test_points_that_cannot_be_drawn_are_told(places, settings):
+    with pytest.raises(ValueError, match=r"give at least one point|numbers are finite"):
+        named(places, **settings)
