@@ -98,7 +98,7 @@ joined_step = Order(
     why=(
         "Only two of these steps need the others: a few numbers of tokens, and the gradient, which "
         "is as long as the model is large. All the rest is the same code as before. As "
-        "all begin with the same weights and take the same step, the weights need never be sent."
+        "all begin with the same weights and take the same step, they need not be sent again."
     ),
     wrong=(
         WrongAnswer(
@@ -211,8 +211,8 @@ chosen_on_the_test = Choice(
         Option(
             "The n-gram model has one seed, and the LSTM has several.",
             why=(
-                "Counting has no chance in it, so one seed says all. That cannot make a number "
-                "better or worse."
+                "Counting has no chance in it: on the same text one run says all. That cannot make "
+                "a number better or worse."
             ),
         ),
     ),
