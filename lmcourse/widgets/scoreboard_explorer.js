@@ -39,7 +39,7 @@ export function unbeaten(entries, { of, less }, better) {
     atLeast(of(other), of(one)) && !better(one.score, other.score) && (of(other) !== of(one) || other.score !== one.score)));
 }
 
-/** Round numbers between the ends: as many as `fits(numbers)` allows. They are evenly apart, or a factor. */
+/** Round numbers between the ends: as many as `fits(numbers)` allows, two at least. They are evenly apart, or a factor. */
 export function ticks(low, high, fits, log) {
   const factor = log && high > 10 * low;
   const power = Math.floor(Math.log10(factor ? low : high - low));
@@ -50,7 +50,7 @@ export function ticks(low, high, fits, log) {
     ? [[1, [1, 2, 5]], [1, [1, 3]], [1, [1]], [2, [1]], [3, [1]]].map(raised)
     : [0.1, 0.2, 0.5, 1, 2, 5].map((part) => multiples(part * 10 ** power));
   const found = choices.map((list) => list.filter((value) => value >= low && value <= high));
-  return found.find(fits) ?? found.at(-1);
+  return found.find((values) => values.length > 1 && fits(values)) ?? [found[0][0], found[0].at(-1)];
 }
 
 /** A scale for these values: `at(value)` is between 0 and 1. Logarithmic where that is wished and possible. */
