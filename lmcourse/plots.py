@@ -476,6 +476,7 @@ def _name_points(ax, means: Mapping[str, tuple], logarithmic: str, size: tuple) 
             va="center",
             size=9,
             bbox={**PAPER, "alpha": 0.85},
+            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.6},
         )
 
 

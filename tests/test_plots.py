@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from lmcourse import plots
 
@@ -264,7 +265,7 @@ def named(places, **settings):
 def boxes_of_names(picture):
     """Where the names stand in the drawn picture, in pixels."""
     picture.figure.canvas.draw()
-    return {text.get_text(): text.get_window_extent() for text in picture.ax.texts}
+    return {text.get_text(): Text.get_window_extent(text) for text in picture.ax.texts}
 
 
 def test_points_stand_at_the_means_and_lines_reach_from_lowest_to_highest():

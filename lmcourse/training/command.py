@@ -534,6 +534,8 @@ def trained(
         model.compile(dynamic=True)
     replica = Replica(Bfloat16(model) if options.bf16 else model, options.seed)
     start = time.perf_counter()
+    if rank() == 0 and (options.folder / CHECKPOINT).exists():
+        print(f"{PROGRAM}: goes on from {options.folder / CHECKPOINT}", file=sys.stderr)
     with shared_checkpoint(options.folder / CHECKPOINT) as checkpoint, told_once():
         history = train(
             replica,
@@ -590,7 +592,8 @@ def stored_run(folder: Path, settings: dict) -> dict:
             f"{path} is no record of a run; give another --folder, or remove it"
         ) from error
     differences = [
-        f"{name} is {there.get(name)} there and {settings.get(name)} here"
+        f"{'the SHA-256 of the text' if name == 'sha256' else name} is {there.get(name)} there "
+        f"and {settings.get(name)} here"
         for name in {**there, **settings}
         if there.get(name) != settings.get(name)
     ]

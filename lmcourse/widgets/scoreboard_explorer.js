@@ -118,7 +118,7 @@ function mark(x, y, { counted, way }) {
 const titled = ({ model, way }) => (way ? `${model} (${way})` : model);
 
 /** "RNN, LSTM and GRU", "none", or how many. */
-function listed(entries, most = 6) {
+function listed(entries, most = 9) {
   const names = entries.map(titled);
   if (names.length > most) return `${names.length} models`;
   return names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : (names[0] ?? "none");

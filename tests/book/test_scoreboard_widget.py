@@ -165,7 +165,7 @@ def bar(job: str, lines: list):
     return best(job, [line for line in lines if model_of(line) in BARS])[0]
 
 
-def listed(lines: list, most: int = 6) -> str:
+def listed(lines: list, most: int = 9) -> str:
     names = [re.sub(r", (.*)", r" (\1)", line.name) for line in lines]
     if len(names) > most:
         return f"{len(names)} models"
