@@ -476,7 +476,14 @@ def _name_points(ax, means: Mapping[str, tuple], logarithmic: str, size: tuple) 
             va="center",
             size=9,
             bbox={**PAPER, "alpha": 0.85},
+        )
+        ax.annotate(
+            "",
+            mean,
+            moved.tolist(),
+            textcoords="offset points",
             arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.6},
+            zorder=1,
         )
 
 
