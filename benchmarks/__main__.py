@@ -2,6 +2,7 @@
 
 from benchmarks import (
     bert,
+    distributed,
     language_models,
     large_ngrams,
     ngrams,
@@ -9,5 +10,7 @@ from benchmarks import (
     transformer,
 )
 
-for benchmark in (ngrams, large_ngrams, recurrent, transformer, bert, language_models):
+ALL = (ngrams, large_ngrams, recurrent, transformer, bert, language_models, distributed)
+
+for benchmark in ALL:
     benchmark.main()

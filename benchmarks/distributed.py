@@ -141,7 +141,7 @@ def rows() -> list[dict]:
 def table(found: list[dict]) -> str:
     """The table, in Markdown."""
     lines = [
-        "| | one process, ms | two processes, ms | two / one | of it communication "
+        "| what | one process, ms | two processes, ms | two / one | of it communication "
         "| gradients, KiB a step |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]

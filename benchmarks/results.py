@@ -170,7 +170,7 @@ def table(kept: dict, section: str) -> str:
 def overview(kept: dict) -> str:
     """What was promised and what came out, in Markdown."""
     lines = [
-        "| | beside | promised at most | came out | kept |",
+        "| what | beside | promised at most | came out | kept |",
         "| --- | --- | ---: | ---: | --- |",
     ]
     for row in kept["rows"]:
