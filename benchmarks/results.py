@@ -143,7 +143,7 @@ def table(kept: dict, section: str) -> str:
     about = kept["about"][section]
     rows = [row for row in kept["rows"] if row["section"] == section]
     library = about["library"]
-    heads = ["", "lmcourse"]
+    heads = ["what", "lmcourse"]
     if library is not None:
         heads += [library, f"lmcourse / {library}"]
     promises = any(row["promised"] is not None for row in rows)
