@@ -22,20 +22,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
 from benchmarks.tables import rewrite_table
-from lmcourse.experiments import machine, rounded
+from lmcourse.experiments import machine
 from lmcourse.rnn import LSTM, RNNLanguageModel
 from lmcourse.training import take_step
 from lmcourse.training.distributed import Replica, joined, rank, world_size
 from lmcourse.transformer import small_transformer
 
-STORED = Path(__file__).with_name("results.json")
 BATCH_SIZE, TIME, VOCAB_SIZE = 64, 128, 100
 WARM_UP, TURNS, STEPS = 1, 7, 2  # steps of a turn; the first turns warm up
 MODELS = {
@@ -170,20 +168,9 @@ def is_busy() -> bool:
     return os.getloadavg()[0] > 2.5
 
 
-def store(found: list[dict]) -> None:
-    """Put the rows among the other figures, where there are any."""
-    if STORED.exists():
-        kept = json.loads(STORED.read_text(encoding="utf-8"))
-        kept["distributed"] = rounded(found)
-        content = json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
-        STORED.write_text(content, encoding="utf-8", newline="\n")
-
-
 def main() -> None:
-    """Measure, print, store, and rewrite the table of README.md."""
-    found = rows()
-    rewrite_table("distributed", table(found))
-    store(found)
+    """Measure, print, and rewrite the table of README.md."""
+    rewrite_table("distributed", table(rows()))
 
 
 if __name__ == "__main__":

@@ -216,6 +216,7 @@ class Standing:
 
     Attributes:
         name: the entrant's.
+        counted: whether it learned by counting; else it was trained in steps.
         parameters: see `Effort`; of the first seed.
         seconds: see `Effort`.
         tokens_per_second: see `Effort`.
@@ -223,6 +224,7 @@ class Standing:
     """
 
     name: str
+    counted: bool
     parameters: int
     seconds: list[float]
     tokens_per_second: list[float]
@@ -255,6 +257,7 @@ def standings(job: str, share: str = "100%") -> list[Standing]:
         lines += [
             Standing(
                 f"{name}{suffix}",
+                not entry["steps"],
                 entry["parameters"],
                 stored.values("shares", share, name, "seconds"),
                 stored.values("shares", share, name, "tokens_per_second"),

@@ -206,6 +206,9 @@ def test_every_line_has_a_number_for_each_seed(job, share):
             assert len(numbers) == n_seeds
             assert all(math.isfinite(number) for number in numbers)
         assert line.parameters > 0
+    counted = {line.name.partition(",")[0] for line in lines if line.counted}
+    expected = {"word by word"} if job == "translation" else {"unigram", "n-gram"}
+    assert counted == expected
 
 
 def test_bert_stands_where_blanks_are_filled_and_nowhere_else():

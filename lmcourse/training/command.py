@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,17 +35,11 @@ from lmcourse.data.documents import (
 )
 from lmcourse.decoding import generate
 from lmcourse.experiments import versions
+from lmcourse.experiments.self_attention import one_layer
 from lmcourse.language_models import LanguageModel, perplexity
 from lmcourse.markov import Additive, ModifiedKneserNey
 from lmcourse.multi_head_attention import attention_only_model
 from lmcourse.rnn import GRU, LSTM, RNN, RecurrentLayers, RNNLanguageModel
-from lmcourse.self_attention import (
-    CausalLanguageModel,
-    ResidualAttention,
-    SelfAttention,
-    SinusoidalPositions,
-    TokenEmbedding,
-)
 from lmcourse.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from lmcourse.training import (
     History,
@@ -121,12 +116,6 @@ def recurrent(layers: type[RecurrentLayers]) -> Callable[..., RNNLanguageModel]:
     return make
 
 
-def one_head(vocab_size: int, d_model: int) -> CausalLanguageModel:
-    """The language model of chapter 6: one layer of self-attention."""
-    embedding = TokenEmbedding(vocab_size, d_model, SinusoidalPositions())
-    return CausalLanguageModel(embedding, ResidualAttention(SelfAttention(d_model)))
-
-
 def recurrent_sizes(d_hidden: int) -> dict[str, float | int]:
     return {"d_input": 64, "d_hidden": d_hidden, "n_layers": 1, "dropout": 0.2}
 
@@ -137,7 +126,9 @@ KINDS = {
     "rnn": Kind(recurrent(RNN), recurrent_sizes(448), 1e-3),
     "lstm": Kind(recurrent(LSTM), recurrent_sizes(256), 4e-3),
     "gru": Kind(recurrent(GRU), recurrent_sizes(300), 3e-3),
-    "self-attention": Kind(one_head, {"d_model": 64}, 4e-3),
+    "self-attention": Kind(
+        partial(one_layer, positions="sinusoidal"), {"d_model": 64}, 4e-3
+    ),
     "multi-head-attention": Kind(
         attention_only_model, {"d_model": 64, "n_heads": 4, "n_layers": 2}, 4e-3
     ),

@@ -276,9 +276,8 @@ def joined_log_probs(
     dist.all_gather(of_all, facts)
     n_tokens, total = torch.stack(of_all).sum(dim=0).tolist()
     part = own.sum() * (world_size() / n_tokens)
-    mean = total / n_tokens + (
-        part - part.detach()
-    )  # the value of all, the own gradient
+    # The value is that of all processes, the gradient that of the own tokens.
+    mean = total / n_tokens + (part - part.detach())
     return mean.expand(int(n_tokens))
 
 

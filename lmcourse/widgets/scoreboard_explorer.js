@@ -327,7 +327,7 @@ function render({ model, el }) {
           s("text", { class: "lc-sb-tick", x: px(value).toFixed(1), y: bottom + 17, "text-anchor": "middle" }, axis ? axis.text(value) : shares[i]),
         ]),
         s("path", { class: "lc-rnn-axis", d: `M${area.x} ${area.y}V${bottom}H${area.x + area.width}`, fill: "none" }),
-        s("text", { class: "lc-sb-strong", x: area.x + area.width / 2, y: bottom + 38, "text-anchor": "middle" }, `${model.get("axis")}, logarithmic scale`),
+        s("text", { class: "lc-sb-strong", x: area.x + area.width / 2, y: bottom + 38, "text-anchor": "middle" }, `${model.get("axis")}, log scale`),
         axis ? s("path", { class: "lc-sb-bar", d: `M${area.x} ${py(barOf(entries).score).toFixed(1)}h${area.width}` }) : null),
       drawn));
     if (focused) picture.querySelector(`[data-entry="${focused}"]`)?.focus();

@@ -10,7 +10,6 @@ import traitlets
 from lmcourse.scoreboard import JOBS, SHARES, Standing, standings
 from lmcourse.widgets.base import CourseWidget, table
 
-COUNTED = ("unigram", "n-gram", "word by word")
 BARS = ("n-gram", "word by word")
 SHARE_AXIS = "share of the text"
 AXES = ("parameters", "seconds of training", "tokens a second", SHARE_AXIS)
@@ -121,7 +120,7 @@ def _line(lines: tuple[Standing, ...], suffixes: Any) -> dict[str, Any]:
         "name": name,
         "model": model,
         "way": suffix.removeprefix(", "),
-        "counted": model in COUNTED,
+        "counted": lines[0].counted,
         "bar": model in BARS,
         "shares": [
             {

@@ -15,7 +15,7 @@ from widget_page import serve, status, tab_to, violations, write_site
 from lmcourse.scoreboard import JOBS, SHARES, standings
 from lmcourse.widgets import ScoreboardExplorer
 from lmcourse.widgets.base import bundle
-from lmcourse.widgets.scoreboard_explorer import AXES, BARS, COUNTED, SHARE_AXIS
+from lmcourse.widgets.scoreboard_explorer import AXES, BARS, SHARE_AXIS
 
 SCALES = [axis for axis in AXES if axis != SHARE_AXIS]
 
@@ -280,7 +280,7 @@ def test_every_point_stands_where_its_axes_say(visit, job, width):
         )
         for line, entry in zip(lines, drawn["entries"], strict=True):
             ((shape, x, y),) = entry["marks"]
-            assert shape == ("rect" if model_of(line) in COUNTED else "circle")
+            assert shape == ("rect" if line.counted else "circle")
             assert entry["open"] == line.name.endswith("left side")
             assert x == pytest.approx(
                 place(drawn["x"], cost(line, axis), True), abs=0.3
