@@ -1,0 +1,51 @@
+"""Finishes the pages: takes out what a page does not need, and writes the site's `index.html`.
+
+The theme's 1.5 MB icon script goes (a web font draws the icons), and MathJax where a page has no
+formula. The site's `index.html` gets a language, a title and a link: it is more than a redirect.
+"""
+
+import html
+import re
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+ICON_SCRIPT = re.compile(
+    r"\s*<(?:script|link)[^>]*scripts/fontawesome\.js[^>]*>(?:</script>)?"
+)
+MATHJAX = re.compile(
+    r"\s*<script>window\.MathJax = .*?</script>|\s*<script[^>]*_static/mathjax/[^>]*></script>"
+)
+FORMULA = 'class="math '
+
+
+def finish_pages(app: Sphinx, error: Exception | None) -> None:
+    """Take out of every page what it does not need, and write the site's `index.html`."""
+    if error or app.builder.format != "html":
+        return
+    site = Path(app.outdir)
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        lighter = ICON_SCRIPT.sub("", text)
+        if FORMULA not in text:
+            lighter = MATHJAX.sub("", lighter)
+        if lighter != text:
+            page.write_text(lighter, encoding="utf-8", newline="\n")
+    root, title = app.config.root_doc, html.escape(app.config.html_title)
+    if root == "index":
+        return
+    (site / "index.html").write_text(
+        f'<!DOCTYPE html>\n<html lang="{app.config.language}">\n<head>\n<meta charset="utf-8">\n'
+        f"<title>{title}</title>\n"
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv="refresh" content="0; url={root}.html">\n'
+        f'<link rel="icon" href="_static/favicon.svg">\n'
+        f'</head>\n<body>\n<main><h1>{title}</h1>\n<p><a href="{root}.html">Open the book</a></p>'
+        f"</main>\n</body>\n</html>\n",
+        encoding="utf-8",
+        newline="\n",
+    )
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("build-finished", finish_pages)

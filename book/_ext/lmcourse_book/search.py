@@ -1,0 +1,34 @@
+"""A search that finds Korean words: it indexes them by their beginnings."""
+
+import re
+
+from sphinx.application import Sphinx
+from sphinx.search import languages
+from sphinx.search.en import SearchEnglish
+
+HANGUL_WORD = re.compile("[\uac00-\ud7a3]{3,}")
+# The search reads the pages it found to show a line of each; browsers forbid that on file://.
+NO_SUMMARY_FROM_DISK = (
+    'if (location.protocol === "file:") '
+    "DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;"
+)
+
+
+class EnglishAndKorean(SearchEnglish):
+    """English search that also knows Korean words by their beginnings.
+
+    Korean puts particles after a noun without a space, and the page's script only looks for parts
+    of words from three letters on. So a run of Hangul enters the index with every beginning of
+    two syllables or more: who looks for two syllables finds the word with any particle.
+    """
+
+    def split(self, input: str) -> list[str]:
+        words = super().split(input)
+        for run in HANGUL_WORD.findall(input):
+            words += [run[:length] for length in range(2, len(run))]
+        return words
+
+
+def setup(app: Sphinx) -> None:
+    languages["en"] = EnglishAndKorean
+    app.add_js_file(None, body=NO_SUMMARY_FROM_DISK, priority=600)
