@@ -6,16 +6,15 @@ of what went wrong on it. A log that is not empty when the test ends fails the t
 A test with an argument `page_path` runs for every page of the site ("book/index.html", ...) but
 the first one, which only leads to the book.
 
-Pages of single widgets, and what is done on them, are in `widget_page`.
+For a module that defines `snapshots()` (name -> HTML): `pages`, the addresses of a folder with a
+page for each, `visit(name)` and `read_without_scripts(name)`. `widget_page` makes that folder, and
+holds what a reader does on such a page.
 """
 
 from __future__ import annotations
 
-import functools
-import http.server
 import shutil
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,9 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-sys.path.append(str(Path(__file__).parent))  # for `from widget_page import ...`
+sys.path.append(str(Path(__file__).parent))
+from widget_page import serve, write_site
+
 SITE = Path(__file__).parents[2] / "_build" / "html"
 ALLOWED = ("http://127.0.0.1:", "file:", "data:", "blob:", "ws://127.0.0.1:")
 ARGUMENTS = [
@@ -66,25 +67,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )  # `site` says what is wrong
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        pass
-
-    def end_headers(self) -> None:
-        self.send_header("Cache-Control", "max-age=600")
-        super().end_headers()
-
-
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
     if not (SITE / "index.html").exists():
         pytest.fail(f"there is no built site in {SITE}: run make book", pytrace=False)
-    handler = functools.partial(QuietHandler, directory=str(SITE))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        port = server.server_address[1]
-        yield Site(SITE, f"http://127.0.0.1:{port}", SITE.as_uri())
-        server.shutdown()
+    with serve(SITE) as addresses:
+        yield Site(SITE, addresses["http"], addresses["file"])
 
 
 @pytest.fixture(scope="session")
@@ -167,3 +155,42 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert not any(logs), "\n".join(line for log in logs for line in log)
+
+
+@pytest.fixture(scope="module")
+def pages(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """Where the pages of the module's snapshots are, over http and on disk."""
+    folder = tmp_path_factory.mktemp("pages")
+    write_site(folder, request.module.snapshots())
+    with serve(folder) as addresses:
+        yield addresses
+
+
+@pytest.fixture
+def visit(pages: dict[str, str], open_page: Callable[..., Page]) -> Callable[..., Page]:
+    """`visit(name, "http", width=360)`: a page whose widgets have all that they load."""
+
+    def visit(name: str, where: str = "file", **kwargs: object) -> Page:
+        page = open_page(f"{pages[where]}/{name}.html", **kwargs)
+        page.wait_for_function("() => !document.body.textContent.includes('loading …')")
+        return page
+
+    return visit
+
+
+@pytest.fixture
+def read_without_scripts(
+    pages: dict[str, str], browser: Browser
+) -> Iterator[Callable[[str], Page]]:
+    """`read_without_scripts(name)`: a page as it is where JavaScript is off."""
+    context = browser.new_context(java_script_enabled=False)
+
+    def read(name: str) -> Page:
+        page = context.new_page()
+        page.goto(f"{pages['file']}/{name}.html")
+        return page
+
+    yield read
+    context.close()

@@ -8,7 +8,7 @@ import re
 
 import pytest
 import torch
-from widget_page import alerts, serve, status, tab_to, violations, write_site
+from widget_page import alerts, status, tab_to, violations
 
 from lmcourse import pretrained
 from lmcourse.bert import BertConfig
@@ -42,29 +42,13 @@ PAGES = {
 WIDGETS = {"fill": "fill_blank", "encoder": "encoder_attention"}
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """A folder with a page for every widget: its addresses over http and on disk."""
-    folder = tmp_path_factory.mktemp("bert")
+def snapshots() -> dict[str, str]:
+    """A page for every widget, and pages that cannot work."""
     snapshots = {name: make().snapshot() for name, make in PAGES.items()}
     for name, key in (("fill", "trigram"), ("encoder", "weights_sha256")):
         other = re.sub(rf'("{key}":")\w{{8}}', r"\g<1>00000000", snapshots[name])
         snapshots[f"other_{name}"] = other
-    write_site(folder, snapshots)
-    with serve(folder) as addresses:
-        yield addresses
-
-
-@pytest.fixture
-def visit(pages, open_page):
-    """`visit("fill")`: a page whose widget is alive and has its weights."""
-
-    def visit(name: str, where: str = "file", **kwargs):
-        page = open_page(f"{pages[where]}/{name}.html", **kwargs)
-        page.wait_for_function("() => !document.body.textContent.includes('loading …')")
-        return page
-
-    return visit
+    return snapshots
 
 
 def field(page):
@@ -121,17 +105,14 @@ def test_over_http_too(visit, name):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_without_scripts_the_fallback_is_read(pages, browser, name):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(f"{pages['file']}/{name}.html")
+def test_without_scripts_the_fallback_is_read(read_without_scripts, name):
+    page = read_without_scripts(name)
     assert page.get_by_role("table").is_visible()
-    context.close()
 
 
 @pytest.mark.parametrize("name", WIDGETS)
-def test_other_weights_are_refused_and_said(pages, open_page, name):
-    page = open_page(f"{pages['file']}/other_{name}.html")
+def test_other_weights_are_refused_and_said(visit, name):
+    page = visit(f"other_{name}")
     page.wait_for_function("() => document.body.textContent.includes('are not those')")
     assert "not those that this page was made with" in status(page)
     assert page.get_by_role("radio").count() == 0

@@ -13,11 +13,9 @@ from widget_page import (
     alerts,
     button,
     press,
-    serve,
     status,
     tab_to,
     violations,
-    write_site,
 )
 
 from lmcourse.widgets import QKVStepper
@@ -71,33 +69,20 @@ MOUNT = """(state) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("qkv")
-    write_site(folder, {"qkv": QKVStepper().snapshot()})
-    with serve(folder) as addresses:
-        yield addresses
-
-
-@pytest.fixture
-def visit(pages, open_page):
-    def visit(where: str = "file", **kwargs):
-        page = open_page(f"{pages[where]}/qkv.html", **kwargs)
-        assert page.locator(".lmcourse-widget[data-state=live]").count() == 1
-        return page
-
-    return visit
+def snapshots() -> dict[str, str]:
+    """A page for every widget, and pages that cannot work."""
+    return {"qkv": QKVStepper().snapshot()}
 
 
 @pytest.fixture
 def stepper(visit):
-    return visit()
+    return visit("qkv")
 
 
 @pytest.fixture
 def mounted(visit):
     """The widget on a model of which the test is the other side; Python's own traits beside it."""
-    page = visit()
+    page = visit("qkv")
     page.evaluate(IMPORT, bundle("qkv_stepper.js"))
     widget = QKVStepper()
     page.evaluate(MOUNT, widget.state())
@@ -510,7 +495,7 @@ def test_the_temperature_is_told_apart_from_the_root(stepper):
 
 
 def test_a_change_and_its_effect_are_on_one_screen_of_a_telephone(visit):
-    page = visit(width=360)
+    page = visit("qkv", width=360)
     go(page, 4)
     field = page.get_by_label("x of the, number 1").bounding_box()
     table = page.get_by_role("table", name="Weights").bounding_box()
@@ -702,7 +687,7 @@ def play(page) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_no_error_no_overflow_nothing_for_axe(visit, width, scheme):
-    page = visit(width=width, scheme=scheme)
+    page = visit("qkv", width=width, scheme=scheme)
     assert violations(page) == []
     go(page, 5)
     assert violations(page) == []
@@ -713,7 +698,7 @@ def test_no_error_no_overflow_nothing_for_axe(visit, width, scheme):
 
 
 def test_every_step_fits_a_telephone(visit):
-    page = visit(width=360)
+    page = visit("qkv", width=360)
     for name in ("Start again", "A dictionary", "Large vectors", "Swap"):
         page.get_by_role("button", name=name).click()
         for step in range(1, 6):
@@ -726,17 +711,14 @@ def test_every_step_fits_a_telephone(visit):
 
 
 def test_over_http_too(visit):
-    page = visit("http")
+    page = visit("qkv", "http")
     play(page)
     assert page.log == []
 
 
-def test_without_scripts_the_fallback_is_read(pages, browser):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(f"{pages['file']}/qkv.html")
+def test_without_scripts_the_fallback_is_read(read_without_scripts):
+    page = read_without_scripts("qkv")
     assert page.get_by_role("rowheader", name="cat").first.is_visible()
-    context.close()
 
 
 def test_the_script_is_small():

@@ -14,7 +14,7 @@ import re
 import pytest
 import torch
 from torch import nn
-from widget_page import alerts, serve, status, tab_to, violations, write_site
+from widget_page import alerts, status, tab_to, violations
 
 from lmcourse import attention, pretrained
 from lmcourse.data.grammar import NAMES, TEACHING_GRAMMAR
@@ -35,32 +35,13 @@ PAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """A folder with a page for every widget: its addresses over http and on disk."""
-    folder = tmp_path_factory.mktemp("recurrent")
+def snapshots() -> dict[str, str]:
+    """A page for every widget, and pages that cannot work."""
     snapshots = {name: make().snapshot() for name, make in PAGES.items()}
     broken = (
         RNNStepper().snapshot().replace('"weights_name":"rnn"', '"weights_name":"x"')
     )
-    write_site(folder, snapshots | {"broken": broken})
-    with serve(folder) as addresses:
-        yield addresses
-
-
-@pytest.fixture
-def visit(pages, open_page):
-    """`visit("rnn")`: a page whose widget is alive and has its weights."""
-
-    def visit(name: str, where: str = "file", **kwargs):
-        page = open_page(f"{pages[where]}/{name}.html", **kwargs)
-        page.evaluate("() => window.lmcourse.ready")
-        page.wait_for_function(
-            "() => !document.body.textContent.includes('is loading …')"
-        )
-        return page
-
-    return visit
+    return snapshots | {"broken": broken}
 
 
 def cells(page, name: str, row: str) -> list[str]:
@@ -117,14 +98,11 @@ def test_over_http_too(visit, name):
     assert page.log == []
 
 
-def test_without_scripts_the_fallback_is_read(pages, browser):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(f"{pages['file']}/rnn.html")
+def test_without_scripts_the_fallback_is_read(read_without_scripts):
+    page = read_without_scripts("rnn")
     assert page.get_by_role("rowheader", name="rabbit").is_visible()
-    page.goto(f"{pages['file']}/attention.html")
+    page = read_without_scripts("attention")
     assert page.get_by_role("rowheader", name="고양이").is_visible()
-    context.close()
 
 
 # ------------------------------------------------------------------------------------ numbers
@@ -477,8 +455,8 @@ def test_a_pinned_unit_is_drawn_over_the_whole_sentence(visit):
     assert page.get_by_label("Pin a unit").input_value() == "40"
 
 
-def test_missing_weights_are_said(pages, open_page):
-    page = open_page(f"{pages['file']}/broken.html")
+def test_missing_weights_are_said(visit):
+    page = visit("broken")
     page.wait_for_function("() => document.body.textContent.includes('could not be')")
     assert status(page) == (
         'The trained weights "x" could not be loaded: the file x.weights.js is missing.'

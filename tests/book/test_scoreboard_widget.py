@@ -10,7 +10,7 @@ import re
 import statistics
 
 import pytest
-from widget_page import serve, status, tab_to, violations, write_site
+from widget_page import status, tab_to, violations
 
 from lmcourse.scoreboard import JOBS, SHARES, standings
 from lmcourse.widgets import ScoreboardExplorer
@@ -39,30 +39,15 @@ PAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scoreboard")
-    write_site(folder, {name: make().snapshot() for name, make in PAGES.items()})
-    with serve(folder) as addresses:
-        yield addresses
-
-
-@pytest.fixture
-def visit(pages, open_page):
-    """`visit("translation")`: a page whose widget is alive."""
-
-    def visit(name: str = "next_word", where: str = "file", **kwargs):
-        page = open_page(f"{pages[where]}/{name}.html", **kwargs)
-        assert page.locator(".lmcourse-widget[data-state=live]").count() == 1
-        return page
-
-    return visit
+def snapshots() -> dict[str, str]:
+    """A page for every widget."""
+    return {name: make().snapshot() for name, make in PAGES.items()}
 
 
 @pytest.fixture
 def compute(visit):
     """An expression over the widget's own functions."""
-    page = visit()
+    page = visit("next_word")
     page.evaluate(
         """async (source) => {
             const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
@@ -210,12 +195,9 @@ def test_over_http_nothing_more_is_asked_for(visit):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_without_scripts_the_fallback_is_read(pages, browser, name):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(f"{pages['file']}/{name}.html")
+def test_without_scripts_the_fallback_is_read(read_without_scripts, name):
+    page = read_without_scripts(name)
     assert page.get_by_role("table").is_visible()
-    context.close()
 
 
 def test_models_that_are_all_alike(visit):

@@ -16,11 +16,9 @@ import torch
 from widget_page import (
     button,
     press,
-    serve,
     status,
     tab_to,
     violations,
-    write_site,
 )
 
 from lmcourse import pretrained
@@ -59,29 +57,13 @@ PAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """A folder with a page for every widget: its addresses over http and on disk."""
-    folder = tmp_path_factory.mktemp("translation")
+def snapshots() -> dict[str, str]:
+    """A page for every widget, and pages that cannot work."""
     snapshots = {name: make().snapshot() for name, make in PAGES.items()}
     other = re.sub(
         r'"weights_sha256":"\w{8}', '"weights_sha256":"00000000', snapshots["thirty"]
     )
-    write_site(folder, snapshots | {"other": other})
-    with serve(folder) as addresses:
-        yield addresses
-
-
-@pytest.fixture
-def open_widget(pages, open_page):
-    """`open_widget(name)`: the page of a widget, once its weights are there."""
-
-    def open_widget(name: str, how: str = "file", **kwargs):
-        page = open_page(f"{pages[how]}/{name}.html", **kwargs)
-        page.get_by_text("They run in this page.").wait_for()
-        return page
-
-    return open_widget
+    return snapshots | {"other": other}
 
 
 @pytest.fixture
@@ -539,8 +521,8 @@ def play(page, name: str) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("name", PAGES)
-def test_no_error_no_overflow_nothing_for_axe(open_widget, name, width, scheme):
-    page = open_widget(name, width=width, scheme=scheme)
+def test_no_error_no_overflow_nothing_for_axe(visit, name, width, scheme):
+    page = visit(name, width=width, scheme=scheme)
     if name != "thirty":  # that is long enough
         play(page, name)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -548,30 +530,27 @@ def test_no_error_no_overflow_nothing_for_axe(open_widget, name, width, scheme):
 
 
 @pytest.mark.parametrize("name", WIDGETS)
-def test_over_http_too(open_widget, name):
-    page = open_widget(name, "http")
+def test_over_http_too(visit, name):
+    page = visit(name, "http")
     play(page, name)
     assert page.log == []
 
 
-def test_other_weights_are_refused_and_said(pages, open_page):
-    page = open_page(f"{pages['file']}/other.html")
+def test_other_weights_are_refused_and_said(visit):
+    page = visit("other")
     alert = page.get_by_role("alert")
     alert.wait_for()
     assert "not those that this page was made with" in alert.inner_text()
 
 
 @pytest.mark.parametrize("name", WIDGETS)
-def test_without_scripts_the_fallback_is_read(pages, browser, name):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(f"{pages['file']}/{name}.html")
+def test_without_scripts_the_fallback_is_read(read_without_scripts, name):
+    page = read_without_scripts(name)
     assert page.get_by_role("cell", name="토끼").first.is_visible()
-    context.close()
 
 
-def test_a_sentence_is_built_by_keyboard(open_widget):
-    page = open_widget("bottleneck")
+def test_a_sentence_is_built_by_keyboard(visit):
+    page = visit("bottleneck")
     tab_to(page, field(page))
     page.keyboard.press("Control+A")
     page.keyboard.type("The w")
@@ -599,8 +578,8 @@ def test_a_sentence_is_built_by_keyboard(open_widget):
     assert len(field(page).input_value().split()) < n_words
 
 
-def test_a_wrong_word_is_said_and_can_be_replaced(open_widget):
-    page = open_widget("bottleneck")
+def test_a_wrong_word_is_said_and_can_be_replaced(visit):
+    page = visit("bottleneck")
     field(page).fill("the cat dog sleeps")
     assert "✗ 'dog' is no word of this language; at position 2 could stand" in status(
         page
@@ -615,8 +594,8 @@ def test_a_wrong_word_is_said_and_can_be_replaced(open_widget):
     assert "✗ 71 words: at most 60 fit here." in status(page)
 
 
-def test_explorer_shows_what_is_lost(open_widget):
-    page = open_widget("bottleneck")
+def test_explorer_shows_what_is_lost(visit):
+    page = visit("bottleneck")
     field(page).fill(LOST)
     gold = [*translate(LOST).target.split(), "end"]
     places = page.locator(".lc-tr-pair").all()
@@ -633,8 +612,8 @@ def test_explorer_shows_what_is_lost(open_widget):
     assert f"64 numbers for {len(LOST.split())} words" in page.inner_text("main")
 
 
-def test_explorer_remembers_what_was_tried_and_compares_the_vector(open_widget):
-    page = open_widget("bottleneck")
+def test_explorer_remembers_what_was_tried_and_compares_the_vector(visit):
+    page = visit("bottleneck")
     main = page.locator("main")
     assert page.locator(".lc-tr-plot circle").count() == 1
     assert page.locator(".lc-tr-was").count() == 0
@@ -653,8 +632,8 @@ def test_explorer_remembers_what_was_tried_and_compares_the_vector(open_widget):
     assert page.locator(".lc-tr-plot circle").count() == n_tried
 
 
-def test_explorer_writes_what_python_writes(open_widget):
-    page = open_widget("bottleneck")
+def test_explorer_writes_what_python_writes(visit):
+    page = visit("bottleneck")
     for source in (THIRTY, LOST, "a deer that laughs saw the cat"):
         field(page).fill(source)
         written = BottleneckExplorer(source).written()
@@ -666,8 +645,8 @@ def test_explorer_writes_what_python_writes(open_widget):
         )
 
 
-def test_viewer_by_mouse(open_widget):
-    page = open_widget("short")
+def test_viewer_by_mouse(visit):
+    page = visit("short")
     assert page.get_by_role("row").count() == 1 + len("고양이 는 잔다 </s>".split())
     assert "✓ This is the gold translation, word for word." in status(page)
     assert "Word 1 of 4, “고양이”: the decoder looks at “cat” (" in status(page)
@@ -690,8 +669,8 @@ def test_viewer_by_mouse(open_widget):
     assert page.locator(".lc-path .lc-here").inner_text().strip() == "⏎"
 
 
-def test_viewer_by_keyboard(open_widget):
-    page = open_widget("short")
+def test_viewer_by_keyboard(visit):
+    page = visit("short")
     press(page, "another clause")
     slider = page.get_by_label("Step through the decoding")
     tab_to(page, slider)
@@ -721,8 +700,8 @@ def test_viewer_by_keyboard(open_widget):
     assert page.locator("table .lc-tr-top").first.is_visible()
 
 
-def test_viewer_counts_the_error_rate_of_the_chapter(open_widget):
-    page = open_widget("alignment")
+def test_viewer_counts_the_error_rate_of_the_chapter(visit):
+    page = visit("alignment")
     model, data = recipes.load("attention"), translation_data()
     for source in (THIRTY, "the cat saw a deer", AlignmentViewer().sentence):
         field(page).fill(source)
@@ -745,9 +724,9 @@ def test_viewer_counts_the_error_rate_of_the_chapter(open_widget):
         assert found == pytest.approx(weights[0].tolist(), abs=0.0051)
 
 
-def test_viewer_says_where_the_model_errs(open_widget):
+def test_viewer_says_where_the_model_errs(visit):
     """Far beyond the lengths of the training data it errs, and then there is no error rate."""
-    page = open_widget("alignment")
+    page = visit("alignment")
     source = " and ".join(["the quick fox that chased a rabbit likes a turtle"] * 5)
     written = AlignmentViewer(source).written()
     assert written != [*translate(source).target.split(), "</s>"]
@@ -761,8 +740,8 @@ def test_viewer_says_where_the_model_errs(open_widget):
     assert "Alignment error rate of this sentence: 1 −" in page.inner_text("main")
 
 
-def test_thirty_words_fit_a_telephone(open_widget):
-    page = open_widget("thirty", width=360)
+def test_thirty_words_fit_a_telephone(visit):
+    page = visit("thirty", width=360)
     frame = page.locator(".lc-tr-matrix-frame")
     assert frame.evaluate("node => node.scrollWidth > 2 * node.clientWidth")
     last = page.locator(".lc-tr-matrix tbody tr").count()
@@ -779,8 +758,8 @@ def test_thirty_words_fit_a_telephone(open_widget):
 
 
 @pytest.mark.parametrize("name", WIDGETS)
-def test_what_is_typed_is_only_text(open_widget, name):
-    page = open_widget(name)
+def test_what_is_typed_is_only_text(visit, name):
+    page = visit(name)
     evil = "<img src=x onerror=document.title='hacked'> __proto__ constructor"
     for text in (evil, f"the {evil}", f"the cat sleeps {evil}"):
         field(page).fill(text)

@@ -10,7 +10,7 @@ import random
 
 import pytest
 import torch
-from widget_page import press, serve, status, tab_to, violations, write_site
+from widget_page import press, status, tab_to, violations
 
 from lmcourse import exercises
 from lmcourse.data.rabbits import RABBITS
@@ -57,18 +57,14 @@ PAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """A folder with a page for every widget: its addresses over http and on disk."""
-    folder = tmp_path_factory.mktemp("widgets")
+def snapshots() -> dict[str, str]:
+    """A page for every widget, and pages that cannot work."""
     snapshots = {
         name: "\n".join(widget.snapshot() for widget in make())
         for name, make in PAGES.items()
     }
     broken = MarkovExplorer().snapshot().replace("markov_explorer", "missing")
-    write_site(folder, snapshots | {"broken": broken})
-    with serve(folder) as addresses:
-        yield addresses
+    return snapshots | {"broken": broken}
 
 
 def play(page, name: str) -> None:
@@ -97,9 +93,8 @@ def play(page, name: str) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize("name", PAGES)
-def test_no_error_no_overflow_nothing_for_axe(pages, open_page, name, width, scheme):
-    page = open_page(f"{pages['file']}/{name}.html", width=width, scheme=scheme)
-    page.evaluate("() => window.lmcourse.ready")
+def test_no_error_no_overflow_nothing_for_axe(visit, name, width, scheme):
+    page = visit(name, width=width, scheme=scheme)
     assert page.locator(".lmcourse-widget:not([data-state=live])").count() == 0
     play(page, name)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -107,32 +102,26 @@ def test_no_error_no_overflow_nothing_for_axe(pages, open_page, name, width, sch
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_over_http_too(pages, open_page, name):
-    page = open_page(f"{pages['http']}/{name}.html")
-    page.evaluate("() => window.lmcourse.ready")
+def test_over_http_too(visit, name):
+    page = visit(name, "http")
     play(page, name)
     assert page.log == []
 
 
-def test_a_missing_script_is_said_and_the_fallback_stays(pages, open_page):
-    page = open_page(f"{pages['http']}/broken.html")
-    page.evaluate("() => window.lmcourse.ready")
+def test_a_missing_script_is_said_and_the_fallback_stays(visit):
+    page = visit("broken", "http")
     assert "could not start" in page.get_by_role("alert").inner_text()
     assert page.get_by_role("cell", name="1/3").first.is_visible()
     page.log.clear()  # the missing file is what is tested here
 
 
-def test_without_scripts_the_fallback_is_read(pages, browser):
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(f"{pages['file']}/explorer.html")
+def test_without_scripts_the_fallback_is_read(read_without_scripts):
+    page = read_without_scripts("explorer")
     assert page.get_by_role("cell", name="1/3").first.is_visible()
-    context.close()
 
 
-def test_on_paper_the_fallback_stands_for_the_widget(pages, open_page):
-    page = open_page(f"{pages['file']}/explorer.html")
-    page.evaluate("() => window.lmcourse.ready")
+def test_on_paper_the_fallback_stands_for_the_widget(visit):
+    page = visit("explorer")
     assert not page.locator(".lmcourse-fallback").is_visible()
     page.emulate_media(media="print")
     assert page.locator(".lmcourse-fallback").is_visible()
@@ -143,9 +132,8 @@ def test_on_paper_the_fallback_stands_for_the_widget(pages, open_page):
 
 
 @pytest.fixture
-def explorer(pages, open_page):
-    page = open_page(f"{pages['file']}/explorer.html")
-    page.evaluate("() => window.lmcourse.ready")
+def explorer(visit):
+    page = visit("explorer")
     return page
 
 
@@ -240,14 +228,8 @@ def test_a_large_text_is_drawn_in_part(explorer):
 # --- Shannon's game
 
 
-def open_game(pages, open_page, name="game"):
-    page = open_page(f"{pages['file']}/{name}.html")
-    page.evaluate("() => window.lmcourse.ready")
-    return page
-
-
-def test_game_by_mouse(pages, open_page):
-    page = open_game(pages, open_page)
+def test_game_by_mouse(visit):
+    page = visit("game")
     page.get_by_role("button", name="cat", exact=True).click()
     assert "Not “cat”. 1 wrong guess so far." in status(page)
     page.get_by_role("button", name="cat", exact=True).click(force=True)
@@ -272,9 +254,8 @@ def test_game_by_mouse(pages, open_page):
     assert page.get_by_role("table").count() == 0
 
 
-def test_a_game_is_kept_in_the_browser(pages, open_page):
-    page = open_page(f"{pages['http']}/game.html")
-    page.evaluate("() => window.lmcourse.ready")
+def test_a_game_is_kept_in_the_browser(visit, pages):
+    page = visit("game", "http")
     page.get_by_role("button", name="the", exact=True).click()
     page.reload()
     page.evaluate("() => window.lmcourse.ready")
@@ -288,8 +269,8 @@ def test_a_game_is_kept_in_the_browser(pages, open_page):
     assert page.get_by_role("table").count() == 0
 
 
-def test_bounds_come_after_fifty_symbols(pages, open_page):
-    page = open_page(f"{pages['http']}/game.html")
+def test_bounds_come_after_fifty_symbols(visit):
+    page = visit("game", "http")
     for count in (49, 50):
         guess = {"sentence": 0, "position": 0, "guesses": 1, "revealed": False}
         page.evaluate(
@@ -305,8 +286,8 @@ def test_bounds_come_after_fifty_symbols(pages, open_page):
         assert between.count() == (count == 50)
 
 
-def test_game_by_keyboard(pages, open_page):
-    page = open_game(pages, open_page)
+def test_game_by_keyboard(visit):
+    page = visit("game")
     tab_to(page, page.get_by_label("Your guess"))
     for guess in ("zebra", "the", "cat", "do", "sleeps", "."):
         page.keyboard.press("Control+A")
@@ -325,8 +306,8 @@ def test_game_by_keyboard(pages, open_page):
     assert "It was “cat”." in status(page)
 
 
-def test_letters_by_keyboard(pages, open_page):
-    page = open_game(pages, open_page, "letters")
+def test_letters_by_keyboard(visit):
+    page = visit("letters")
     tab_to(page, page.get_by_label("Your guess"))
     page.keyboard.type("tHe cdog sleeps ")
     page.keyboard.press("Enter")
@@ -339,9 +320,8 @@ def test_letters_by_keyboard(pages, open_page):
 # --- the cards
 
 
-def test_quizzes_by_mouse(pages, open_page):
-    page = open_page(f"{pages['http']}/quizzes.html")
-    page.evaluate("() => window.lmcourse.ready")
+def test_quizzes_by_mouse(visit):
+    page = visit("quizzes", "http")
     cards = page.get_by_role("group", name="Quiz")
     choice = BY_KIND["choice"].to_dict()
     card = cards.nth(0)
@@ -365,9 +345,8 @@ def test_quizzes_by_mouse(pages, open_page):
     assert "not done yet" in cards.nth(1).inner_text()
 
 
-def test_quizzes_by_keyboard(pages, open_page):
-    page = open_page(f"{pages['file']}/quizzes.html")
-    page.evaluate("() => window.lmcourse.ready")
+def test_quizzes_by_keyboard(visit):
+    page = visit("quizzes")
     cards = page.get_by_role("group", name="Quiz")
     choice, number, order, predict = (
         BY_KIND[kind].to_dict() for kind in ("choice", "number", "order", "predict")
@@ -420,9 +399,8 @@ def test_quiz_without_storage(pages, browser):
     context.close()
 
 
-def test_exercise_by_keyboard(pages, open_page):
-    page = open_page(f"{pages['http']}/exercise.html")
-    page.evaluate("() => window.lmcourse.ready")
+def test_exercise_by_keyboard(visit):
+    page = visit("exercise", "http")
     exercise = CODE[0].to_dict()
     n_hints = len(exercise["hints"])
     press(page, f"Hint 1 of {n_hints}")
@@ -447,9 +425,9 @@ def test_exercise_by_keyboard(pages, open_page):
 
 
 @pytest.fixture
-def module(pages, open_page):
+def module(visit):
     """`call(widget, expression, *arguments)`: an expression over a module's exports."""
-    page = open_page(f"{pages['file']}/exercise.html")
+    page = visit("exercise")
 
     def call(widget: str, expression: str, *arguments: object) -> object:
         # What a widget takes from common.js is inside its module; let it out here.
