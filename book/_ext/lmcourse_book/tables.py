@@ -88,7 +88,9 @@ def models(shown: type[CourseWidget]) -> str:
         names += (shown.pretrained,)
     if issubclass(shown, ModelsWidget):
         names += shown.other_pretrained
-    return " ".join(pretrained.facts(name)["about"] for name in names) or "no weights"
+    return (
+        " ".join(pretrained.facts(name)["about"] for name in names) or "nothing trained"
+    )
 
 
 def exercise_table(chapter: Chapter, listed: Sequence[Exercise]) -> str:
