@@ -82,7 +82,8 @@ def test_a_title_leads_to_its_card(address, width, site, open_page: OpenPage):
     card.get_by_role("button", name="Check").wait_for()
     page.wait_for_function(
         """() => {
-            const { top } = document.getElementById("exercise-markov.zero_count").getBoundingClientRect();
+            const card = document.getElementById("exercise-markov.zero_count");
+            const { top } = card.getBoundingClientRect();
             return window.MathJax?.startup?.document && top >= 0 && top < 150;
         }"""
     )

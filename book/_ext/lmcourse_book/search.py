@@ -22,8 +22,9 @@ var splitQuery = (query) => query
   .filter((term) => term)
   .map((term) => {
     const { terms, titleterms } = Search._index;
+    const inBook = (word) => Object.hasOwn(terms, word) || Object.hasOwn(titleterms, word);
     let known = /^[\uac00-\ud7a3]+$/.test(term) ? term : "";
-    while (known && !Object.hasOwn(terms, known) && !Object.hasOwn(titleterms, known)) known = known.slice(0, -1);
+    while (known && !inBook(known)) known = known.slice(0, -1);
     return known || term;
   });
 """
