@@ -18,7 +18,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve lab notebooks experiments scoreboard pretrained claims bench test-portability format clean chromium real-bert
+.PHONY: help book test serve lab handout notebooks experiments scoreboard pretrained claims bench test-portability format clean chromium real-bert
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -73,6 +73,9 @@ lab: $(READY) ## Opens your own copy of the notebooks (my_notebooks/) in Jupyter
 	@mkdir -p my_notebooks
 	@for f in notebooks/*.ipynb; do test -e "my_notebooks/$${f##*/}" || cp "$$f" my_notebooks/; done
 	@$(BIN)/jupyter lab --notebook-dir=my_notebooks
+
+handout: $(READY) ## Writes the notebooks without solutions into _build/handout (CHAPTER=05: one).
+	@$(BIN)/python -m lmcourse.handout $(CHAPTER)
 
 # ------------------------------------------------------------------------------------ tests
 # One pytest run: unit tests, doctests, every notebook against its stored outputs, the browser.

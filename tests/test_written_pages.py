@@ -16,14 +16,11 @@ from transformers import BertConfig, GPT2Config
 
 import lmcourse
 from lmcourse import exercises, widgets
-from lmcourse.exercises import __main__ as command
 from lmcourse.huggingface import CONFIG_NAMES
 
 ROOT = Path(__file__).parents[1]
 NOTATION = (ROOT / "book/notation.md").read_text(encoding="utf-8")
-PLAN, BEGIN, TABLES = (
-    (ROOT / "book/for_teachers.md").read_text(encoding="utf-8").partition(command.BEGIN)
-)
+PLAN = (ROOT / "book/for_teachers.md").read_text(encoding="utf-8")
 NOTEBOOKS = {
     int(path.name[:2]): path for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
 }
@@ -170,49 +167,6 @@ def test_names_of_other_libraries_are_those_of_the_libraries():
 
 
 # ---------------------------------------------------------------------------------- for teachers
-
-
-def test_the_tables_of_exercises_are_up_to_date():
-    assert BEGIN + TABLES == command.put_into(BEGIN + TABLES, command.tables()), (
-        "run: python -m lmcourse.exercises book/for_teachers.md"
-    )
-
-
-def test_every_exercise_stands_in_a_table():
-    for item in exercises.all_exercises():
-        chapter, _, name = item.name.partition(".")
-        table = re.search(
-            rf"^### Chapter \d+: `{chapter}`\n(.*?)(?=^###|\Z)", TABLES, re.M | re.S
-        )
-        assert f"| `{name}` | {item.to_dict()['kind']} | {item.minutes} |" in table[1]
-
-
-def test_the_command_of_the_tables(tmp_path, capsys, monkeypatch):
-    assert doctest.testmod(command) == (0, 4)
-    page = tmp_path / "page.md"
-    page.write_text("no place\n", encoding="utf-8")
-    for arguments, message in (
-        ([str(page)], "the page lacks the line"),
-        ([str(tmp_path / "nothing.md")], "nothing.md"),
-    ):
-        with pytest.raises(SystemExit):
-            command.main(arguments)
-        assert message in capsys.readouterr().err
-    page.write_text(
-        f"Before.\n{command.BEGIN}\nthe last ones\n{command.END}\nAfter.\n", "utf-8"
-    )
-    assert command.main([str(page)]) == 0
-    written = page.read_text(encoding="utf-8")
-    assert written.startswith("Before.\n") and written.endswith("\nAfter.\n")
-    assert "| `mend_rows` | code |" in written and "the last ones" not in written
-    contents = tmp_path / "_toc.yml"
-    contents.write_text("- file: notebooks/02_markov\n", encoding="utf-8")
-    monkeypatch.setattr(command, "CONTENTS", contents)
-    with pytest.raises(ValueError, match="has exercises, but _toc.yml has no such"):
-        command.tables()
-    monkeypatch.setattr(command, "CONTENTS", tmp_path / "none.yml")
-    with pytest.raises(ValueError, match="the tables need a copy of the project"):
-        command.tables()
 
 
 def hours() -> list[tuple[int, str]]:

@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 Exercise = CodeExercise | Quiz
-TOOLS = ("__main__", "code", "compare", "outcome", "progress", "quizzes", "sandbox")
+TOOLS = ("code", "compare", "outcome", "progress", "quizzes", "sandbox")
 
 
 def chapters() -> list[str]:

@@ -18,7 +18,9 @@ from lmcourse.widgets.bottleneck_explorer import TranslationWidget
 
 
 class AlignmentViewer(TranslationWidget):
-    """A translator with attention: its weights for every word, and the gold alignment.
+    """Build a sentence, and see where a translator with attention looks for every word it writes.
+
+    The gold alignment stands beside its weights.
 
     Every trait can be read after the reader has played, and set from Python.
 

@@ -42,7 +42,7 @@ def _flat(value: Any) -> list[Any]:
 
 
 class AttentionSteps(CourseWidget):
-    """Scores, softmax, weighted sum, next word, and a step of gradient descent on the score.
+    """Change a score and follow it: softmax, weighted sum, next word, a step of gradient descent.
 
     Every number is a trait, so it can be read after the reader has played, and set from Python.
 

@@ -86,7 +86,7 @@ class TranslationWidget(ModelWidget):
 
 
 class BottleneckExplorer(TranslationWidget):
-    """A translator with one context vector: sentences of any length, and what is lost of them.
+    """Lengthen a sentence, and see what a translator with one context vector loses of it.
 
     Every trait can be read after the reader has played, and set from Python.
 

@@ -14,7 +14,7 @@ from lmcourse.widgets.head_viewer import _inside
 
 
 class EncoderAttention(ModelWidget):
-    """Where every head of a pretrained encoder looks in some English sentences.
+    """See where every head of a pretrained encoder looks in some English sentences.
 
     The weights of attention were computed before and are stored. Every trait can be read after the
     reader has played, and set from Python. Layers, heads and pieces are counted from 0.

@@ -1,4 +1,5 @@
-// A code exercise: the statement, hints one at a time, the solution after a second question.
+// A code exercise: the statement, hints one at a time, the solution after a second question. A card
+// that was made without a solution has no button for it.
 import { h, frame, plural } from "./common.js";
 import { prose, keeper, cardHead } from "./cards.js";
 
@@ -25,7 +26,7 @@ function render({ model, el }) {
     if (shown() >= hints.length) return;
     hintList.append(h("div", { class: "lc-hint" }, h("strong", {}, `Hint ${shown() + 1}`), prose(hints[shown()])));
     label();
-    if (more.disabled) ask.focus({ preventScroll: true });
+    if (more.disabled) (solution ? ask : mark).focus({ preventScroll: true });
   }
   function confirm() {
     if (place.children.length) {
@@ -65,7 +66,7 @@ function render({ model, el }) {
     h("div", { class: "lc-statement" }, prose(exercise.statement)),
     ...(kept.kernel ? [] : [h("p", { class: "lc-muted lc-small" }, where)]), // in Jupyter its cell is the next one
     hintList,
-    h("div", { class: "lc-row", style: "margin-top:.8rem" }, hints.length ? more : null, ask,
+    h("div", { class: "lc-row", style: "margin-top:.8rem" }, hints.length ? more : null, solution ? ask : null,
       h("label", { class: "lc-row", style: "gap:.4rem;font-weight:400;margin-left:auto" }, mark, "I have done this")),
     really,
     place,

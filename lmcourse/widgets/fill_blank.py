@@ -52,7 +52,7 @@ EXAMPLES = (
 
 
 class FillBlank(SentenceWidget, ModelsWidget):
-    """One word of a sentence is hidden, and four systems say what stands there.
+    """Hide one word of a sentence, and compare what four systems say stands there.
 
     They are the best possible (the grammar itself), the BERT of chapter 9, a trigram model that
     tries every word in the blank and compares the sentences, and the Transformer of chapter 8,

@@ -113,7 +113,7 @@ def _words(sentence: str) -> str:
 
 
 class HeadViewer(SentenceWidget):
-    """The attention-only model of chapter 7 reads a sentence: all heads at once, each on or off.
+    """Let a model of attention alone read your sentence: all heads at once, each on or off.
 
     Every trait can be read after the reader has played, and set from Python. Layers and heads are
     counted from 0, as in the code.

@@ -19,7 +19,7 @@ MOST = 60  # rows of the fallback's table
 
 
 class MarkovExplorer(CourseWidget):
-    """Sentences as a Markov chain: its graph, a walk through it, the probability of a sentence.
+    """Edit sentences, see the graph of their words, walk it, and get a sentence's probability.
 
     Every trait can be read after the reader has played, and set from Python.
 

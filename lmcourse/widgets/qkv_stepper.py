@@ -52,7 +52,7 @@ def _entries(value: Any, shape: tuple[int, ...]) -> list[Any] | None:
 
 
 class QKVStepper(CourseWidget):
-    """Self-attention of four words: query, key, value, scores, weights and the weighted sum.
+    """Change numbers of four words, and follow query, key, value, scores, weights and their sum.
 
     Every number is a trait, so it can be read after the reader has played, and set from Python.
     A matrix is stored as `torch.nn.Linear` stores it, with a row for each number that comes out:

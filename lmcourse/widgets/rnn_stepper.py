@@ -41,7 +41,7 @@ def _forms(number: str, *kinds: str) -> list[str]:
 
 
 class RNNStepper(ModelWidget):
-    """The LSTM language model of chapter 3 reads a sentence, and shows its state at every word.
+    """Let an LSTM language model read your sentence, and see its state at every word.
 
     Args:
         sentence: Words of the teaching language, separated by white space, at most 60.

@@ -16,7 +16,7 @@ AXES = ("parameters", "seconds of training", "tokens a second", SHARE_AXIS)
 
 
 class ScoreboardExplorer(CourseWidget):
-    """The scoreboard as a picture and a table: how good the models are, and what it took.
+    """Choose a job, and compare how good the models are at it with what they took.
 
     Every trait but `data` can be set from Python, and read after the reader has played.
 

@@ -73,7 +73,7 @@ def _sparse(
 
 
 class ShannonGame(CourseWidget):
-    """The reader guesses unseen sentences symbol by symbol; models play the same symbols.
+    """Guess unseen sentences symbol by symbol, against models that guess the same symbols.
 
     Args:
         sentences: Sentences to guess, words separated by single spaces.

@@ -26,7 +26,7 @@ STAGES = (
 
 
 class StackViewer(SentenceWidget):
-    """The Transformer of chapter 8 reads a sentence, and one word is followed up the stack.
+    """Follow one word of your sentence up the Transformer of chapter 8, stage by stage.
 
     At every stage something is added to the word's vector. The *logit lens* shows what the model
     would answer with the vector so far: the last norm and the output matrix are applied to it.

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
+import yaml
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from playwright.sync_api import Page
 
 OpenPage = Callable[..., Page]
+ROOT = Path(__file__).parents[2]
 MEGABYTE = 1_000_000
 FORMULA = "mjx-container"
 
@@ -132,23 +135,108 @@ def test_formulas_are_drawn(site, open_page: OpenPage):
     assert page.locator("mjx-merror").count() == 0
 
 
-@pytest.mark.parametrize("address", ["http", "file"])
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("perplexity", "Glossary"),
-        ("엔트로피", "Glossary"),
-        (
-            "확률",
-            "Glossary",
-        ),  # two syllables, which Sphinx alone does not find within a word
-        ("Kneser", "Bibliography"),
-    ],
-)
-def test_search(address, query, found, site, open_page: OpenPage):
-    page = open_page(f"{getattr(site, address + '_url')}/search.html?q={query}")
+SEARCHES = {
+    # English: words, code names, hyphens, capitals, several words
+    "perplexity": "Glossary",
+    "Kneser": "Bibliography",
+    "back-off": "2. Markov",
+    "d_model": "8. The Transformer",
+    "ModifiedKneserNey": "2. Markov",
+    "modifiedkneserney": "2. Markov",
+    "SELF-ATTENTION": "6. Self-attention",
+    "teacher forcing": "4. Seq2Seq",
+    "forget gate": "3. RNN",
+    "wordpiece": "9. BERT",
+    "temperature": "1. What is a language model?",
+    "MarkovExplorer": "All widgets",
+    # Korean: with and without particles, two syllables and one
+    "확률": "Glossary",
+    "확률을": "Glossary",
+    "엔트로피": "1. What is a language model?",
+    "엔트로피는": "1. What is a language model?",
+    "어텐션이": "5. Attention",
+    "임베딩에서": "Glossary",
+    "기울기": "3. RNN",
+    "문맥을": "2. Markov",
+    "가중치가": "5. Attention",
+    "역전파": "Glossary",
+    "토큰으로": "1. What is a language model?",
+    "층": "Glossary",
+}
+
+
+def search(page: Page, url: str, query: str) -> list[str]:
+    """What the search finds, in its order."""
+    page.goto(f"{url}/search.html?q={quote(query)}")
     page.wait_for_selector("#search-results li")
-    assert found in page.locator("#search-results").inner_text()
+    said = page.locator(".search-summary")
+    said.filter(has_text="Search finished").wait_for()
+    found = page.locator("#search-results li").all_inner_texts()
+    assert f"found {len(found)} page" in said.inner_text()
+    return found
+
+
+@pytest.mark.parametrize("address", ["http", "file"])
+def test_search(address, site, open_page: OpenPage):
+    """A word is found on the page where it belongs, among the first ten."""
+    page = open_page("about:blank")
+    url = getattr(site, address + "_url")
+    missing = [
+        (query, belongs)
+        for query, belongs in SEARCHES.items()
+        if not any(text.startswith(belongs) for text in search(page, url, query)[:10])
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("address", ["http", "file"])
+def test_what_was_searched_is_marked_in_the_page(address, site, open_page: OpenPage):
+    page = open_page("about:blank")
+    search(page, getattr(site, address + "_url"), "엔트로피는")
+    page.locator("#search-results a", has_text="language model?").first.click()
+    page.wait_for_selector("article .highlighted")
+    assert set(page.locator("article .highlighted").all_inner_texts()) == {"엔트로피"}
+
+
+def test_search_says_that_nothing_is_found(site, open_page: OpenPage):
+    page = open_page(f"{site.file_url}/search.html?q=zyzzyva")
+    page.get_by_text("Your search did not match any documents").wait_for()
+    assert page.locator("#search-results li").count() == 0
+
+
+def pages_in_order() -> list[str]:
+    """The pages of the book as `_toc.yml` has them."""
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    files = [item["file"] for part in contents["parts"] for item in part["chapters"]]
+    return [f"{file}.html" for file in (contents["root"], *files)]
+
+
+def test_previous_and_next(site):
+    """Every page leads to the one before it and the one after it."""
+    pages = pages_in_order()
+    for before, here, after in zip(
+        [None, *pages], pages, [*pages[1:], None], strict=False
+    ):
+        for part, target in (("a.left-prev", before), ("a.right-next", after)):
+            links = read(site.folder / here).select(f".prev-next-footer {part}")
+            found = [posixpath.join(posixpath.dirname(here), a["href"]) for a in links]
+            wanted = [] if target is None else [target]
+            assert [posixpath.normpath(link) for link in found] == wanted, here
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_next_is_pressed_at_the_end_of_a_page(width, site, open_page: OpenPage):
+    first, second, third = pages_in_order()[:3]
+    page = open_page(f"{site.file_url}/{first}", width)
+    for target in (second, third):
+        page.locator("a.right-next").click()
+        page.wait_for_url(f"**/{target}")
+    link = page.locator("a.left-prev")
+    link.scroll_into_view_if_needed()
+    box = link.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["height"] >= 24
+    link.press("Enter")
+    page.wait_for_url(f"**/{second}")
 
 
 def test_problems_are_noticed(site, open_page: OpenPage):

@@ -4,10 +4,11 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from lmcourse_book import assets, links, pages, search
+from lmcourse_book import anchors, assets, links, pages, search, tables
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    for module in (assets, links, pages, search):
+    for module in (anchors, assets, links, pages, search, tables):
         module.setup(app)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    # Another env_version reads every page anew: for a change of what is done when a page is read.
+    return {"env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}

@@ -14,13 +14,32 @@ NO_SUMMARY_FROM_DISK = (
 )
 
 
+# The page's own splitter, and then: of a Korean word that the book does not have, its longest
+# beginning that the book has. So a word with a particle finds the word.
+SPLIT_QUERY = r"""
+var splitQuery = (query) => query
+  .split(/[^\p{Letter}\p{Number}_\p{Emoji_Presentation}]+/gu)
+  .filter((term) => term)
+  .map((term) => {
+    const { terms, titleterms } = Search._index;
+    const inBook = (word) => Object.hasOwn(terms, word) || Object.hasOwn(titleterms, word);
+    let known = /^[\uac00-\ud7a3]+$/.test(term) ? term : "";
+    while (known && !inBook(known)) known = known.slice(0, -1);
+    return known || term;
+  });
+"""
+
+
 class EnglishAndKorean(SearchEnglish):
     """English search that also knows Korean words by their beginnings.
 
     Korean puts particles after a noun without a space, and the page's script only looks for parts
     of words from three letters on. So a run of Hangul enters the index with every beginning of
-    two syllables or more: who looks for two syllables finds the word with any particle.
+    two syllables or more: who looks for two syllables finds the word with any particle. And who
+    looks for a word with a particle that the book does not have finds the word without it.
     """
+
+    js_splitter_code = SPLIT_QUERY
 
     def split(self, input: str) -> list[str]:
         words = super().split(input)
