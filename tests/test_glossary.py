@@ -134,7 +134,7 @@ def any_term() -> tuple[re.Pattern[str], dict[str, str]]:
 
 
 def pieces(source: str) -> Iterator[tuple[str, str | None]]:
-    """The prose of a cell: text and the address it links to, without headings, code and formulas."""
+    """The prose of a cell, without headings, code, formulas: text and the address it links to."""
     in_heading = False
     for block in MARKDOWN.parse(source):
         if block.type in ("heading_open", "heading_close"):
@@ -236,7 +236,7 @@ BOLD_LINK = re.compile(r"\*\*\[[^\]]+\]\((?:\.\./book/)?glossary\.md#([\w-]+)\)"
 
 
 def test_the_korean_name_stands_beside_the_definition():
-    """The first chapter that has a term in bold and linked defines it, and gives its Korean name."""
+    """The first chapter with a term in bold and linked defines it: its Korean name is there."""
     without = []
     defined: set[str] = set()
     for path in (*CHAPTERS, AFTER_THE_CHAPTERS):
