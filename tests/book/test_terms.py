@@ -11,13 +11,16 @@ from test_pages import findings
 
 OpenPage = Callable[..., Page]
 CHAPTER = "notebooks/01_language_models.html"
-TERM = '.bd-article a[href$="glossary.html#term-entropy"]'
+ENTROPY = '.bd-article a[href$="glossary.html#term-entropy"]'
+LIGHT_PAGE = "book/benchmarks.html"  # without formulas: it is there at once
+TERM = '.bd-article a[href$="glossary.html#term-logits"]'
+MEANING = "scores before the softmax"
 PAPER = '.bd-article a[href*="bibliography.html#"]'
 BOX = ".lmcourse-term"
 OUTSIDE = (2, 450)  # the left edge of the window
 
 
-def open_chapter(site, open_page: OpenPage, address="file", page=CHAPTER, **settings):
+def open_at(site, open_page: OpenPage, address="file", page=LIGHT_PAGE, **settings):
     opened = open_page(f"{getattr(site, address + '_url')}/{page}", **settings)
     wait_for_formulas(opened)
     return opened
@@ -39,15 +42,15 @@ def tab_to(page: Page, selector: str) -> None:
 
 @pytest.mark.parametrize("address", ["http", "file"])
 def test_pointing_at_a_term_shows_what_it_means(address, site, open_page: OpenPage):
-    page = open_chapter(site, open_page, address)
+    page = open_at(site, open_page, address, CHAPTER)
     assert page.evaluate("window.lmcourseTerms") is None, "loaded before it is needed"
-    page.locator(TERM).first.hover()
+    page.locator(ENTROPY).first.hover()
     box = page.locator(BOX)
     expect(box).to_contain_text("The mean information of a draw")
     expect(box.locator("strong")).to_have_text("entropy")
     expect(box.locator("[lang=ko]")).to_have_text("엔트로피")
     expect(box).not_to_contain_text("First in")
-    expect(page.locator(TERM).first).to_have_attribute(
+    expect(page.locator(ENTROPY).first).to_have_attribute(
         "aria-describedby", box.get_attribute("id")
     )
     # The formula is drawn by the browser: it has a size, and none of TeX's signs is left.
@@ -58,7 +61,7 @@ def test_pointing_at_a_term_shows_what_it_means(address, site, open_page: OpenPa
 def test_the_box_stays_while_the_pointer_is_on_it_and_goes_after(
     site, open_page: OpenPage
 ):
-    page = open_chapter(site, open_page)
+    page = open_at(site, open_page)
     page.locator(TERM).first.hover()
     box = page.locator(BOX)
     expect(box).to_be_visible()
@@ -71,7 +74,7 @@ def test_the_box_stays_while_the_pointer_is_on_it_and_goes_after(
 
 
 def test_a_pointer_that_passes_opens_nothing(site, open_page: OpenPage):
-    page = open_chapter(site, open_page)
+    page = open_at(site, open_page)
     page.locator(TERM).first.hover()
     page.mouse.move(*OUTSIDE)
     page.wait_for_timeout(500)
@@ -79,7 +82,7 @@ def test_a_pointer_that_passes_opens_nothing(site, open_page: OpenPage):
 
 
 def test_escape_closes_the_box_and_moves_nothing(site, open_page: OpenPage):
-    page = open_chapter(site, open_page)
+    page = open_at(site, open_page)
     page.locator(TERM).first.hover()
     expect(page.locator(BOX)).to_be_visible()
     page.keyboard.press("Escape")
@@ -92,10 +95,10 @@ def test_escape_closes_the_box_and_moves_nothing(site, open_page: OpenPage):
 
 
 def test_the_keyboard_shows_and_leaves_the_box(site, open_page: OpenPage):
-    page = open_chapter(site, open_page)
+    page = open_at(site, open_page)
     tab_to(page, TERM)
     box = page.locator(BOX)
-    expect(box).to_contain_text("The mean information of a draw")
+    expect(box).to_contain_text(MEANING)
     page.mouse.move(*OUTSIDE)
     page.wait_for_timeout(600)
     expect(box).to_be_visible()
@@ -103,11 +106,11 @@ def test_the_keyboard_shows_and_leaves_the_box(site, open_page: OpenPage):
     expect(box).to_have_count(0)
     tab_to(page, TERM)
     page.keyboard.press("Enter")
-    page.wait_for_url("**/glossary.html#term-entropy")
+    page.wait_for_url("**/glossary.html#term-logits")
 
 
 def test_pointing_at_a_paper_shows_it(site, open_page: OpenPage):
-    page = open_chapter(site, open_page)
+    page = open_at(site, open_page, page=CHAPTER)
     page.locator(PAPER).first.hover()
     expect(page.locator(BOX)).to_have_text(re.compile(r"^[A-Z].*\. .*\b(19|20)\d\d\b"))
 
@@ -115,8 +118,8 @@ def test_pointing_at_a_paper_shows_it(site, open_page: OpenPage):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_the_boxes_fit_the_window(width, scheme, site, open_page: OpenPage):
-    page = open_chapter(site, open_page, "http", width=width, scheme=scheme)
-    for link in (page.locator(TERM).first, *page.locator(PAPER).all()[:3]):
+    page = open_at(site, open_page, "http", CHAPTER, width=width, scheme=scheme)
+    for link in (page.locator(ENTROPY).first, *page.locator(PAPER).all()[:3]):
         link.evaluate("node => node.scrollIntoView({ block: 'center' })")
         link.hover()
         expect(page.locator(BOX)).to_be_visible()
@@ -125,7 +128,7 @@ def test_the_boxes_fit_the_window(width, scheme, site, open_page: OpenPage):
         assert place["y"] >= 0 and place["y"] + place["height"] <= 900
         page.mouse.move(*OUTSIDE)
         expect(page.locator(BOX)).to_have_count(0)
-    page.locator(TERM).first.hover()
+    page.locator(ENTROPY).first.hover()
     expect(page.locator(BOX)).to_be_visible()
     wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert wide <= 0
@@ -133,7 +136,7 @@ def test_the_boxes_fit_the_window(width, scheme, site, open_page: OpenPage):
 
 
 def test_at_the_end_of_the_window_the_box_stands_above(site, open_page: OpenPage):
-    page = open_chapter(site, open_page)
+    page = open_at(site, open_page)
     link = page.locator(TERM).first
     link.evaluate("node => node.scrollIntoView({ block: 'end' })")
     link.hover()
@@ -147,26 +150,26 @@ def test_the_first_tap_shows_the_box_and_its_link_leads_on(site, browser):
         viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True
     )
     page = context.new_page()
-    page.goto(f"{site.file_url}/{CHAPTER}")
+    page.goto(f"{site.file_url}/{LIGHT_PAGE}")
     page.wait_for_load_state("load")
     wait_for_formulas(page)
     term, box = page.locator(TERM).first, page.locator(BOX)
     term.tap()
-    expect(box).to_contain_text("The mean information of a draw")
-    assert page.url.endswith(CHAPTER)
+    expect(box).to_contain_text(MEANING)
+    assert page.url.endswith(LIGHT_PAGE)
     place = box.bounding_box()
     assert place["x"] >= 0 and place["x"] + place["width"] <= 360
     page.touchscreen.tap(355, 700)  # beside the text
     expect(box).to_have_count(0)
     term.tap()
     box.get_by_role("link", name="Glossary").tap()
-    page.wait_for_url("**/glossary.html#term-entropy")
+    page.wait_for_url("**/glossary.html#term-logits")
     page.go_back()
     wait_for_formulas(page)
     term.tap()
     expect(box).to_be_visible()
     term.tap()  # the second tap follows the link
-    page.wait_for_url("**/glossary.html#term-entropy")
+    page.wait_for_url("**/glossary.html#term-logits")
     context.close()
 
 
@@ -184,15 +187,15 @@ def test_every_link_to_a_term_or_a_paper_has_its_box(page_path, site):
 def test_without_javascript_the_links_lead_there(site, browser):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{site.file_url}/{CHAPTER}")
+    page.goto(f"{site.file_url}/{LIGHT_PAGE}")
     page.locator(TERM).first.click()
-    page.wait_for_url("**/glossary.html#term-entropy")
+    page.wait_for_url("**/glossary.html#term-logits")
     context.close()
 
 
 # --------------------------------------------------------------------------- the page of the terms
 def glossary(site, open_page: OpenPage, **settings) -> Page:
-    return open_chapter(site, open_page, page="book/glossary.html", **settings)
+    return open_at(site, open_page, page="book/glossary.html", **settings)
 
 
 def test_the_filter_finds_english_korean_and_meanings(site, open_page: OpenPage):
