@@ -4,11 +4,29 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from lmcourse_book import anchors, assets, links, pages, search, tables
+from lmcourse_book import (
+    anchors,
+    assets,
+    links,
+    pages,
+    search,
+    tables,
+    terms,
+)
+
+MODULES = (
+    anchors,
+    assets,
+    links,
+    pages,
+    search,
+    tables,
+    terms,
+)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    for module in (anchors, assets, links, pages, search, tables):
+    for module in MODULES:
         module.setup(app)
     # Another env_version reads every page anew: for a change of what is done when a page is read.
     return {"env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}
