@@ -1,9 +1,9 @@
 """The ladder of the landing page: ten rungs, each with a drawing, a number and its exercises.
 
 The directive `ladder` writes it. Texts and drawings lie beside this file (`ladder.yml`,
-`pictograms/`). Numbers come from the stored experiments, times from the exercises and the notebooks,
-when the book is built. The page's script and style, and the one line of script with which a
-chapter remembers that it was opened, are loaded where they are needed only.
+`pictograms/`). Numbers come from the stored experiments, times from the exercises and the
+notebooks, when the book is built. The page's style and script, and the small script with which a
+chapter remembers that it was opened, are loaded only where they are needed.
 """
 
 import json
@@ -133,7 +133,7 @@ def rungs(notebooks: Path) -> list[Rung]:
         OSError: a chapter has no notebook.
         ValueError: a number is not in the stored results, or they are out of date.
     """
-    found = []
+    found, declared = [], all_exercises()
     for texts in yaml.safe_load(RUNGS.read_text(encoding="utf-8")):
         number = texts["number"]
         source, before = number["experiment"], number["before"]
@@ -145,7 +145,7 @@ def rungs(notebooks: Path) -> list[Rung]:
                 Measured.read(
                     before.get("experiment", source), number["unit"], before["path"]
                 ),
-                [e for e in all_exercises() if e.name.partition(".")[0] == name],
+                [e for e in declared if e.name.partition(".")[0] == name],
                 words_in(notebooks / f"{texts['chapter']}.ipynb"),
             )
         )
@@ -161,14 +161,20 @@ def drawing(rung: Rung) -> str:
     return svg.replace("<svg ", '<svg aria-hidden="true" class="course-drawing" ', 1)
 
 
+def done_text(n: int) -> str:
+    """What stands beside a bar until the script says how many are done."""
+    return f'<span class="course-done-text">{n} exercises</span>'
+
+
 BAR = '<span class="course-bar pst-js-only" aria-hidden="true"><span></span></span>'
 
 
 def step_html(rung: Rung, address: str) -> str:
     """A step of the stairs: a small link."""
+    name = f"{rung.place}<br>{escape(rung.texts['title'])}"
     return (
         f'<li style="--step:{rung.place}"><a href="{address}">{drawing(rung)}{BAR}'
-        f'<span class="course-step-name">{rung.place}<br>{escape(rung.texts["title"])}</span></a></li>'
+        f'<span class="course-step-name">{name}</span></a></li>'
     )
 
 
@@ -177,24 +183,24 @@ def rung_html(rung: Rung, address: str) -> str:
     texts = rung.texts
     number, before = texts["number"], texts["number"]["before"]
     names = " ".join(exercise.name for exercise in rung.exercises)
+    title, n_exercises = escape(texts["title"]), len(rung.exercises)
     value, _, unit = rung.number.mean.partition(" ")
-    seeds = f"{rung.number.spread}. Experiment {rung.number.experiment}"
     return f"""<li class="course-rung" data-exercises="{escape(names)}">
 <div class="course-place">{drawing(rung)}</div>
 <div class="course-what">
-<h3><a href="{address}"><span class="course-count">{rung.place}</span> {escape(texts["title"])}</a></h3>
+<h3><a href="{address}"><span class="course-count">{rung.place}</span> {title}</a></h3>
 <p class="course-idea">{escape(texts["idea"])}</p>
 <dl><div><dt>Solved</dt><dd>{escape(texts["solved"])}</dd></div>
 <div><dt>Left</dt><dd>{escape(texts["left"])}</dd></div></dl>
 </div>
-<div class="course-number" title="{escape(seeds)}">
+<div class="course-number">
 <p class="course-value"><strong>{value}</strong> {unit}</p>
 <p>{escape(number["means"])}</p>
 <p class="course-fine">{escape(before["says"])} <b>{rung.before.mean}</b></p>
 <p class="course-fine">{rung.number.spread}</p>
 </div>
 <p class="course-time">Reading {hours(rung.reading)}, exercises {hours(rung.work)}
-<span class="course-done">{BAR}<span class="course-done-text">{len(rung.exercises)} exercises</span></span></p>
+<span class="course-done">{BAR}{done_text(n_exercises)}</span></p>
 </li>"""
 
 
@@ -211,13 +217,14 @@ def ladder_html(ladder: list[Rung], address: dict[str, str]) -> str:
     steps = "\n".join(step_html(rung, address[rung.file]) for rung in ladder)
     items = "\n".join(rung_html(rung, address[rung.file]) for rung in ladder)
     first = ladder[0]
+    start = f"Start with chapter {first.place}: {escape(first.texts['title'])}"
     return f"""<div class="course-landing">
 <nav class="course-stairs" aria-label="The ladder at a glance"><ol role="list">
 {steps}
 </ol></nav>
-<p class="course-start"><a href="{address[first.file]}">Start with chapter {first.place}: {first.texts["title"]}</a></p>
+<p class="course-start"><a href="{address[first.file]}">{start}</a></p>
 <section class="course-progress pst-js-only" aria-label="Your progress">
-<p class="course-total">{BAR}<span class="course-done-text">{n_exercises} exercises</span></p>
+<p class="course-total">{BAR}{done_text(n_exercises)}</p>
 <div class="course-keep">
 <button type="button" class="course-save">Save to a file</button>
 <label class="course-load">Load a file<input type="file" accept=".json,application/json"></label>
@@ -229,9 +236,10 @@ def ladder_html(ladder: list[Rung], address: dict[str, str]) -> str:
 <ol class="course-ladder" role="list">
 {items}
 </ol>
-<p class="course-fine">Reading times count the words of a chapter, at {WORDS_A_MINUTE} words a minute: that is slow, and
-leaves time for code, pictures and widgets. Exercise times are the sum of the minutes that the exercises
-declare. Together: {reading} of reading, and {work} for all {n_exercises} exercises.</p>
+<p class="course-fine">Reading times count the words of a chapter, at {WORDS_A_MINUTE} words
+a minute: that is slow, and leaves time for code, pictures and widgets. Exercise times are the sum
+of the minutes that the exercises declare. Together: {reading} of reading, and {work} for all
+{n_exercises} exercises.</p>
 </div>"""
 
 
@@ -265,7 +273,7 @@ class Ladder(SphinxDirective):
 def load_what_a_page_needs(app: Sphinx, page: str, *_: Any) -> None:
     """The landing page loads its style and script, a chapter the script that remembers it."""
     if page == app.config.root_doc:
-        app.add_css_file("landing.css")
+        app.add_css_file("landing.css", priority=900)
         app.add_js_file("landing.js", loading_method="defer")
     elif page.startswith("notebooks/"):
         app.add_js_file("last_opened.js", loading_method="defer")

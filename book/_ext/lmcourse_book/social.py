@@ -31,7 +31,7 @@ def add_tags(
     tags = {
         "og:type": "website" if page == app.config.root_doc else "article",
         "og:site_name": app.config.html_title,
-        "og:title": next(doctree.findall(nodes.title)).astext(),
+        "og:title": app.env.titles[page].astext(),
         "og:description": description(doctree),
     }
     lines = [
