@@ -114,14 +114,14 @@ def test_the_mark_can_be_told_at_16_pixels(site, open_page: OpenPage):
             const drawn = Object.assign(document.createElement("canvas"), {width: 16, height: 16});
             const context = drawn.getContext("2d");
             context.drawImage(image, 0, 0, 16, 16);
-            return [...Array(16).keys()].map(y => [...context.getImageData(8, y, 1, 1).data]);
+            const column = context.getImageData(8, 0, 1, 16).data;
+            return [...Array(16).keys()].map(y => [...column.slice(4 * y, 4 * y + 3)]);
         }"""
     )
     white, yellow, blue = [255] * 3, [255, 209, 102], [11, 92, 173]
-    colours = [row[:3] for row in rows]
-    assert [y for y, colour in enumerate(colours) if colour == yellow] == [3, 4]
-    assert [y for y, colour in enumerate(colours) if colour == white] == [7, 8, 11, 12]
-    assert colours.count(blue) == 10
+    assert [y for y, colour in enumerate(rows) if colour == yellow] == [3, 4]
+    assert [y for y, colour in enumerate(rows) if colour == white] == [7, 8, 11, 12]
+    assert rows.count(blue) == 10
 
 
 # -------------------------------------------------------------------------------------- progress
