@@ -7,9 +7,11 @@ from sphinx.application import Sphinx
 from lmcourse_book import (
     anchors,
     assets,
+    ladder,
     links,
     pages,
     search,
+    social,
     tables,
     terms,
 )
@@ -17,9 +19,11 @@ from lmcourse_book import (
 MODULES = (
     anchors,
     assets,
+    ladder,
     links,
     pages,
     search,
+    social,
     tables,
     terms,
 )
