@@ -203,10 +203,12 @@ def setup(app: Sphinx) -> None:
     config = app.config
     config.autodoc_default_options = {"members": True}
     config.autodoc_member_order = "bysource"
+    config.autodoc_preserve_defaults = True  # F.relu, and no address of a function
     config.napoleon_numpy_docstring = False
     config.napoleon_use_ivar = True
     config.napoleon_attr_annotations = False
     config.python_maximum_signature_line_length = 80
+    config.html_domain_indices = False  # the list of pages is one already
     config.toc_object_entries_show_parents = "hide"
     config.nitpick_ignore_regex = [
         ("py:class", f"{ELSEWHERE}|{ELSEWHERE_BY_LAST_NAME}")
