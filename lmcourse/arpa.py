@@ -18,7 +18,7 @@ from lmcourse.tokenizers import Tokenizer
 from lmcourse.training import write_whole
 
 IMPOSSIBLE = -99.0
-"""What stands for log10 of 0: the format has no minus infinity."""
+"""What stands for log10 of 0, as the format has no minus infinity."""
 
 LINES_AT_ONCE = 100_000
 

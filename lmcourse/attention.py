@@ -264,7 +264,7 @@ def strongest_links(weights: Float[Tensor, "target source"]) -> Links:
 def alignment_error_rate(
     predicted: Iterable[Links], sure: Iterable[Links], possible: Iterable[Links]
 ) -> float:
-    """How far links are from the true ones: 1 - (|A & S| + |A & P|) / (|A| + |S|), 0 is perfect.
+    """How far links are from the true ones: `1 - (|A & S| + |A & P|) / (|A| + |S|)`, 0 is perfect.
 
     A sure link must be found; a possible one may be (Och & Ney, 2003, *A Systematic Comparison of
     Various Statistical Alignment Models*). Counted over all sentences together.

@@ -302,6 +302,7 @@ class LanguageHead(nn.Module):
         hidden: Float[Tensor, "*batch d_model"],
         token_vectors: Float[Tensor, "vocab_size d_model"],
     ) -> Float[Tensor, "*batch vocab_size"]:
+        """Logits of every piece of the vocabulary, at each place."""
         normed = self.norm(self.activation(self.transform(hidden)))
         return F.linear(normed, token_vectors, self.bias)
 
@@ -329,6 +330,7 @@ class PooledHead(nn.Module):
     def forward(
         self, hidden: Float[Tensor, "batch time d_model"]
     ) -> Float[Tensor, "batch n_classes"]:
+        """Logits of every class, from the first token of each text."""
         return self.output(self.dropout(self.pool(hidden)))
 
     def pool(
@@ -623,8 +625,7 @@ class Masking:
             generator: the source of chance; None: torch's own, whose state a checkpoint keeps.
 
         Returns:
-            seen: the token ids that the model reads.
-            chosen: True where it must guess.
+            The token ids that the model reads, and True for those that it must guess.
 
         Raises:
             ValueError: there is no ordinary piece at all.

@@ -170,6 +170,7 @@ class ChapterClaims:
 
     @property
     def holds(self) -> bool:
+        """Whether the notebook ran to its end and every claim holds."""
         return not self.error and all(record["holds"] for record in self.records)
 
 

@@ -121,8 +121,7 @@ def pad_sentences(
     """Put sentences of different lengths into one rectangle, filled up on the right.
 
     Returns:
-        token_ids: the sentences, 0 where nothing stands.
-        mask: True for a real token.
+        The token ids, 0 where nothing stands, and the mask, True for a real token.
 
     Raises:
         ValueError: there is no sentence.

@@ -270,7 +270,7 @@ class NGramModel(LanguageModel):
     """P(token | the last `order` - 1 tokens), the base of all models that count.
 
     Most methods have one form. What the counts of a context leave over, its *rest*, goes to the
-    context that is one token shorter, and in the end to all tokens alike:
+    context that is one token shorter, and in the end to all tokens alike::
 
         P(token | context) = own(context token) + rest(context) * P(token | shorter context)
 

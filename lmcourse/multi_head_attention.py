@@ -224,6 +224,7 @@ class Stack(nn.Module):
         hidden: Float[Tensor, "batch time d_model"],
         mask: Bool[Tensor, "*rows #time time"] | None = None,
     ) -> Float[Tensor, "batch time d_model"]:
+        """Vectors of the same shape, after all layers. The mask holds for each of them."""
         for layer in self.layers:
             hidden = layer(hidden, mask)
         return hidden

@@ -105,9 +105,11 @@ class RNNCell(Cell):
 class LSTMCell(Cell):
     """Long short-term memory: a cell state that gates keep, fill and show.
 
-    input, forget, output = sigmoid(...), candidate = tanh(...), each of the input and of hidden
-    cell' = forget * cell + input * candidate
-    hidden' = output * tanh(cell')
+    Each gate is made of the input and of the hidden state::
+
+        input, forget, output = sigmoid(...), candidate = tanh(...)
+        cell' = forget * cell + input * candidate
+        hidden' = output * tanh(cell')
     """
 
     n_gates = 4  # input, forget, candidate, output: torch's order
@@ -135,9 +137,11 @@ class LSTMCell(Cell):
 class GRUCell(Cell):
     """The gated recurrent unit: one gate says how much is new, one how much of the old it sees.
 
-    reset, update = sigmoid(...), each of the input and of hidden
-    candidate = tanh(W_in input + b_in + reset * (W_hn hidden + b_hn))
-    hidden' = (1 - update) * candidate + update * hidden
+    Both gates are made of the input and of the hidden state::
+
+        reset, update = sigmoid(...)
+        candidate = tanh(W_in input + b_in + reset * (W_hn hidden + b_hn))
+        hidden' = (1 - update) * candidate + update * hidden
     """
 
     n_gates = 3  # reset, update, candidate: torch's order

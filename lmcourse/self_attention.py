@@ -162,6 +162,7 @@ class NoPositions(nn.Module):
     def forward(
         self, hidden: Float[Tensor, "batch time d_model"], start: int = 0
     ) -> Float[Tensor, "batch time d_model"]:
+        """The vectors as they are."""
         return hidden
 
 
@@ -232,6 +233,7 @@ class ResidualAttention(nn.Module):
         hidden: Float[Tensor, "batch time d_model"],
         mask: Bool[Tensor, "*rows #time time"] | None = None,
     ) -> Float[Tensor, "batch time d_model"]:
+        """The vectors, each with what its token gathered added. True in the mask: may attend."""
         return hidden + self.attention(hidden, mask)
 
 

@@ -134,6 +134,11 @@ class Encoder(nn.Module):
     def forward(
         self, token_ids: Int[Tensor, "batch source"], mask: Bool[Tensor, "batch source"]
     ) -> Encoded:
+        """Read sentences filled up on the right; the mask is True for a real token.
+
+        Raises:
+            ValueError: an id is outside the vocabulary.
+        """
         check_token_ids(token_ids, self.vocab_size)
         memory, states = self.layers(self.embedding(token_ids), lengths=mask.sum(dim=1))
         context = states[-1][0]
@@ -307,6 +312,7 @@ class Hypothesis:
 
     @property
     def finished(self) -> bool:
+        """Whether it ends with `</s>`."""
         return self.token_ids[-1] == EOS_ID
 
 
@@ -327,8 +333,8 @@ def beam_search(
         max_new_tokens: the most tokens to write, 1 or more.
 
     Returns:
-        The hypotheses, `width` at most: first those that ended, then those that are still open;
-        of each kind the most probable first.
+        The hypotheses, `width` at most. Those that ended come first, then those that are still
+        open, of each kind the most probable first.
 
     Raises:
         ValueError: width or max_new_tokens is below 1.

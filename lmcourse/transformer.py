@@ -59,6 +59,7 @@ class LayerNorm(nn.Module):
     def forward(
         self, hidden: Float[Tensor, "*batch d_model"]
     ) -> Float[Tensor, "*batch d_model"]:
+        """Vectors of mean 0 and variance 1, times the weight, plus the bias."""
         return F.layer_norm(hidden, self.weight.shape, self.weight, self.bias, self.eps)
 
 
@@ -83,6 +84,7 @@ class FeedForward(nn.Module):
     def forward(
         self, hidden: Float[Tensor, "*batch d_model"]
     ) -> Float[Tensor, "*batch d_model"]:
+        """What the network makes of each vector."""
         return self.outer(self.activation(self.inner(hidden)))
 
 

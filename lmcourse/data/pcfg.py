@@ -26,7 +26,7 @@ Stack = tuple[str, ...]
 """Symbols that are still owed, the next one first."""
 
 State = dict[Stack, float]
-"""Weighted stacks: the weight is P(this stack, given the words read so far)."""
+"""Weighted stacks. The weight is P(this stack, given the words read so far)."""
 
 
 class Sample(NamedTuple):

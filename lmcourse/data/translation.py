@@ -5,7 +5,7 @@ follow their noun, Korean ones go before it. Korean marks what a noun does by a 
 particle depends on the noun's last sound. So words move far, and some words come from no word.
 
 The grammar is synchronous: each rule says at once in which order English has its parts, and in
-which order Korean has them (Aho and Ullman 1969). `_Reader` has one method for each rule:
+which order Korean has them (Aho and Ullman 1969). `_Reader` has one method for each rule::
 
     Sentence -> Clause ("and" Clause)*          all but the last Korean verb take the form "-고"
     Clause   -> NP Verb | NP Verb NP            subject (object) verb

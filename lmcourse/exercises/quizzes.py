@@ -92,8 +92,9 @@ class Quiz:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Choice(Quiz):
-    """One of several options is right. They are shown shuffled; the answer is the shown letter, or
-    the option's text.
+    """One of several options is right.
+
+    They are shown shuffled. The answer is the shown letter, or the option's text.
 
     >>> coin = Choice(
     ...     name="demo.coin", title="A coin", minutes=1, difficulty=1,

@@ -50,15 +50,18 @@ class ShortBuffer(io.TextIOBase):
         self.dropped = False
 
     def writable(self) -> bool:
+        """True: it is a stream to write to."""
         return True
 
     def write(self, text: str) -> int:
+        """Keep what there is room for. Returns the length of all."""
         room = self.limit - len(self.kept)
         self.kept += text[:room]
         self.dropped = self.dropped or len(text) > room
         return len(text)
 
     def text(self) -> str:
+        """What was kept, and a mark where something was forgotten."""
         return self.kept.rstrip() + ("\n... (and more)" if self.dropped else "")
 
 

@@ -59,9 +59,11 @@ class Experiment:
 
     @property
     def path(self) -> Path:
+        """Where the results are stored."""
         return FOLDER / f"{self.name}.json"
 
     def code_hash(self) -> str:
+        """The fingerprint of the code that the results depend on, as it is now."""
         return _code_hash.of_lmcourse().of(
             self.function.__module__, self.function.__name__
         )

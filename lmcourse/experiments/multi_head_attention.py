@@ -52,6 +52,7 @@ class TwoReader(nn.Module):
         self.output = nn.Linear(D_SMALL, 2 * N_SYMBOLS)
 
     def forward(self, symbols):
+        """Logits of both symbols at every place, (batch, time, 2, symbol)."""
         hidden = self.layer(self.embedding(symbols))
         # (batch, time, 2 * symbol) -> (batch, time, 2, symbol)
         return self.output(self.feed_forward(hidden)).unflatten(2, (2, N_SYMBOLS))
@@ -66,6 +67,7 @@ class AddedFeedForward(nn.Module):
         self.outer = nn.Linear(4 * D_SMALL, D_SMALL)
 
     def forward(self, hidden):
+        """The vectors, each with what the network gives added."""
         return hidden + self.outer(F.relu(self.inner(hidden)))
 
 

@@ -183,6 +183,7 @@ class Prediction(nn.Module):
         self.model = model
 
     def forward(self, examples: Sequence) -> Float[Tensor, " predicted"]:
+        """Log P of every predicted token, in nats."""
         return predicted_log_probs(self.model, examples)
 
 
@@ -197,7 +198,7 @@ class Replica(nn.Module):
     Gradients need care. `DistributedDataParallel` takes the mean over processes. Say that one
     process predicts 1 token and another 3. Then the mean of their two means counts the first token
     three times as much as each of the others. So each process divides the sum of its own log
-    probabilities by what one process has on average, here by 2, and not by its own 1 or 3:
+    probabilities by what one process has on average, here by 2, and not by its own 1 or 3::
 
         (sum_1 / 2 + sum_2 / 2) / 2 = (sum_1 + sum_2) / 4
 

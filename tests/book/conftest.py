@@ -4,7 +4,7 @@ Fixtures: `site` (where the built site is, over http and on disk), `browser` (on
 session) and `open_page(url, width=1280, scheme="light")`, which gives a page with a list `page.log`
 of what went wrong on it. A log that is not empty when the test ends fails the test.
 A test with an argument `page_path` runs for every page of the site ("book/index.html", ...) but
-the first one, which only leads to the book.
+the first one, which only leads to the book; with `address`, `width` and `scheme`, in every view.
 
 For a module that defines `snapshots()` (name -> HTML): `pages`, the addresses of a folder with a
 page for each, `visit(name)` and `read_without_scripts(name)`. `widget_page` makes that folder, and
@@ -13,6 +13,7 @@ holds what a reader does on such a page.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -43,6 +44,11 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+# How a page is opened: the address, the width of the window, light or dark.
+VIEWS = list(itertools.product(("http", "file"), (1280, 360), ("light", "dark")))
+# The pages of source come from one template and hold one block of code each. So each is opened
+# two ways only, in turn, and all of them together in every way.
+FEWER_VIEWS = [[0, 7], [1, 6], [2, 5], [3, 4]]
 
 
 @dataclass(frozen=True)
@@ -62,9 +68,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             if path.relative_to(SITE).parts[0]
             not in ("index.html", "_static", "_sources")
         )
-        metafunc.parametrize(
-            "page_path", pages or ["no page"]
-        )  # `site` says what is wrong
+        pages = pages or ["no page"]  # `site` says what is wrong
+        if "scheme" in metafunc.fixturenames:
+            views = [(page, *view) for page in pages for view in views_of(page, pages)]
+            metafunc.parametrize("page_path, address, width, scheme", views)
+        else:
+            metafunc.parametrize("page_path", pages)
+
+
+def views_of(page: str, pages: list[str]) -> list[tuple[str, int, str]]:
+    """The views in which a page is tested."""
+    if not page.startswith("_modules/"):
+        return VIEWS
+    return [VIEWS[i] for i in FEWER_VIEWS[pages.index(page) % len(FEWER_VIEWS)]]
 
 
 @pytest.fixture(scope="session")

@@ -28,9 +28,6 @@ WAIVERS = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("address", ["http", "file"])
 def test_page(page_path, address, width, scheme, site, open_page: OpenPage):
     """A page opens without a problem (`open_page` checks its log), fits the window, and is
     accessible: images have a text, and axe-core finds nothing."""

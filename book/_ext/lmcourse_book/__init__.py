@@ -6,6 +6,7 @@ from sphinx.application import Sphinx
 
 from lmcourse_book import (
     anchors,
+    api,
     assets,
     ladder,
     links,
@@ -18,6 +19,7 @@ from lmcourse_book import (
 
 MODULES = (
     anchors,
+    api,
     assets,
     ladder,
     links,
