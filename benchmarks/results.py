@@ -1,22 +1,20 @@
-"""What was measured: kept in results.json, and shown in the tables of README.md.
+"""What was measured: kept with the package, and shown in the tables of README.md.
 
 Each benchmark is a section of its own, with the machine and the versions that it was measured with,
 so that one alone can be measured anew. All that is promised is promised "at most": of the ratio to
 the other library, or, where there is none, of our own figure.
 
-`python -m benchmarks.results` writes the tables anew from results.json.
+`python -m benchmarks.results` writes the tables anew from what is kept.
 """
 
 import json
 import platform
 from importlib import metadata
-from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.tables import rewrite_table
-from lmcourse.experiments import machine
+from lmcourse import experiments
 
-STORED = Path(__file__).with_name("results.json")
 SECTIONS = {
     "ngrams": "Kneser-Ney 5-grams",
     "kenlm": "5-grams through an ARPA file",
@@ -63,7 +61,7 @@ def store(
     sizes: str,
     packages: tuple[str, ...] = (),
 ) -> None:
-    """Put the rows of a section into results.json, and its table into README.md.
+    """Put the rows of a section into the stored figures, and its table into README.md.
 
     Args:
         section: one of `SECTIONS`.
@@ -72,8 +70,8 @@ def store(
         sizes: what was measured, in sentences.
         packages: whose versions count, torch's and numpy's aside.
     """
-    kept = stored()
-    about = machine()
+    kept = experiments.benchmarks()
+    about = experiments.machine()
     versions = {"python": platform.python_version()}
     versions |= {name: metadata.version(name) for name in ("torch", "numpy", *packages)}
     kept["about"][section] = {
@@ -104,16 +102,9 @@ def store(
         name: kept["about"][name] for name in order if name in kept["about"]
     }
     text = json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
-    STORED.write_text(text, encoding="utf-8", newline="\n")
+    experiments.BENCHMARKS.write_text(text, encoding="utf-8", newline="\n")
     rewrite_table(section, table(kept, section))
     rewrite_table("overview", overview(kept))
-
-
-def stored() -> dict:
-    """All that was measured: `rows`, and what there is to say `about` each section."""
-    if not STORED.exists():
-        return {"rows": [], "about": {}}
-    return json.loads(STORED.read_text(encoding="utf-8"))
 
 
 def came_out(row: dict) -> float:
@@ -186,7 +177,7 @@ def overview(kept: dict) -> str:
 
 
 if __name__ == "__main__":
-    everything = stored()
+    everything = experiments.benchmarks()
     for name in everything["about"]:
         rewrite_table(name, table(everything, name))
     rewrite_table("overview", overview(everything))

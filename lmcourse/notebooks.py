@@ -7,6 +7,9 @@
 The normal form holds what the cells say and show, and nothing about the run: no times, no name of
 a machine, no state of live widgets. So running a notebook twice gives the same bytes. A notebook
 is written whole, or not at all when a cell fails or shows something that changes from run to run.
+
+The notebooks of a book begin with one cell that is written here: it installs the course where it is
+missing, from the repository that the book's `_config.yml` names.
 """
 
 import argparse
@@ -19,9 +22,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import nbformat
+import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
 from tqdm import tqdm
 
 CELL_METADATA = frozenset({"tags", "mystnb"})
@@ -37,6 +42,21 @@ NOTEBOOK_METADATA = {
 LIVE_WIDGET = re.compile(r"application/vnd\.jupyter\.widget-.*")
 MEMORY_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
 CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+INSTALL_ID = "install-lmcourse"
+INSTALL = """\
+# Installs the course where it is missing, as on Colab. Else it does nothing.
+import sys
+from importlib.util import find_spec
+
+if not find_spec("lmcourse"):
+    print("Installing, once: the package lmcourse, torch, and the libraries that the")
+    print("chapters compare with. This takes some minutes.")
+    %pip install --quiet "lmcourse[notebooks] @ {address}"
+    print("Done." if find_spec("lmcourse") else "Not installed: see the lines above.")
+if "google.colab" in sys.modules:  # Colab shows widgets only when it is told to
+    from google.colab import output
+
+    output.enable_custom_widget_manager()"""
 
 
 def run(path: Path, timeout: int = 600, show_progress: bool = False) -> NotebookNode:
@@ -55,7 +75,8 @@ def run(path: Path, timeout: int = 600, show_progress: bool = False) -> Notebook
 
     Raises:
         CellExecutionError: A cell failed.
-        ValueError: An output holds something that changes from run to run.
+        ValueError: An output holds something that changes from run to run, or the book of the
+            notebook names no repository.
 
     >>> import tempfile
     >>> from nbformat.v4 import new_code_cell, new_notebook
@@ -65,7 +86,7 @@ def run(path: Path, timeout: int = 600, show_progress: bool = False) -> Notebook
     ...     run(path).cells[0].outputs[0].data["text/plain"]
     '2'
     """
-    notebook = nbformat.read(path, as_version=4)
+    notebook = with_installer(nbformat.read(path, as_version=4), path)
     n_code = sum(cell.cell_type == "code" for cell in notebook.cells)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("LMCOURSE_")}
     environment |= {"TQDM_DISABLE": "1", "PYTHONHASHSEED": "0"}
@@ -90,6 +111,43 @@ def run(path: Path, timeout: int = 600, show_progress: bool = False) -> Notebook
             + "\n".join(unstable)
         )
     return notebook
+
+
+def with_installer(notebook: NotebookNode, path: Path) -> NotebookNode:
+    """A copy of a notebook of a book that begins with the cell that installs the course.
+
+    A notebook is one of a book when the folder above its own holds a `_config.yml`. The package
+    comes from the repository and the branch that are named there. Pages do not show the cell.
+
+    Args:
+        notebook: A notebook of format 4.
+        path: Where it lies.
+
+    Returns:
+        The copy, or the notebook itself where it is in no book.
+
+    Raises:
+        ValueError: The `_config.yml` names no repository or no branch.
+    """
+    config = path.resolve().parents[1] / "_config.yml"
+    if not config.exists():
+        return notebook
+    book = yaml.safe_load(config.read_text(encoding="utf-8")) or {}
+    repository = book.get("repository")
+    if not repository or not {"url", "branch"} <= repository.keys():
+        raise ValueError(
+            f"{config} has the entry repository: {repository}; the first cell of a notebook "
+            "needs its url and its branch"
+        )
+    address = f"{repository['url']}/archive/{repository['branch']}.zip"
+    installer = new_code_cell(
+        INSTALL.format(address=address),
+        id=INSTALL_ID,
+        metadata={"tags": ["remove-cell"]},
+        execution_count=1,
+    )
+    others = [cell for cell in notebook.cells if cell.get("id") != INSTALL_ID]
+    return nbformat.from_dict({**notebook, "cells": [installer, *others]})
 
 
 def normalise(notebook: NotebookNode) -> NotebookNode:
@@ -269,7 +327,9 @@ def main(arguments: list[str] | None = None) -> int:
         stored = path.read_text(encoding="utf-8")
         try:
             if options.normalise or options.check:
-                notebook = normalise(nbformat.reads(stored, as_version=4))
+                notebook = normalise(
+                    with_installer(nbformat.reads(stored, as_version=4), path)
+                )
             else:
                 notebook = run(path, show_progress=True)
         except (CellExecutionError, ValueError) as error:

@@ -8,6 +8,7 @@ import pytest
 from benchmarks import results
 from benchmarks.results import Row, came_out, overview, shown, table
 from benchmarks.tables import README
+from lmcourse import experiments
 
 PROMISED = {
     "ngrams": ["fit", "score"],
@@ -60,7 +61,7 @@ def between_markers(name: str) -> str:
 def named(promised: bool) -> dict[str, set[str]]:
     """The names of the stored rows by section, those with a promise or those without."""
     found: dict[str, set[str]] = {}
-    for row in results.stored()["rows"]:
+    for row in experiments.benchmarks()["rows"]:
         if (row["promised"] is not None) == promised:
             found.setdefault(row["section"], set()).add(row["name"])
     return found
@@ -70,13 +71,13 @@ def named(promised: bool) -> dict[str, set[str]]:
 def test_every_figure_is_there(promised):
     expected = PROMISED if promised else NOT_PROMISED
     assert named(promised) == {name: set(rows) for name, rows in expected.items()}
-    assert set(results.stored()["about"]) == set(results.SECTIONS)
+    assert set(experiments.benchmarks()["about"]) == set(results.SECTIONS)
 
 
 def test_what_was_promised_came_out():
     """A million tokens a second was promised, or else to say what stops it."""
     page = (README.parents[1] / "book" / "benchmarks.md").read_text(encoding="utf-8")
-    for row in results.stored()["rows"]:
+    for row in experiments.benchmarks()["rows"]:
         assert row["ours"] > 0
         if row["promised"] is not None and came_out(row) > row["promised"]:
             assert (row["section"], row["unit"]) == ("large_ngrams", "µs a token"), row
@@ -84,7 +85,7 @@ def test_what_was_promised_came_out():
 
 
 def test_a_ratio_is_that_of_its_figures():
-    for row in results.stored()["rows"]:
+    for row in experiments.benchmarks()["rows"]:
         assert (row["theirs"] is None) == (row["ratio"] is None)
         if row["theirs"] is not None:
             assert row["ratio"] == pytest.approx(row["ours"] / row["theirs"], rel=1e-3)
@@ -92,19 +93,21 @@ def test_a_ratio_is_that_of_its_figures():
 
 @pytest.mark.parametrize("section", results.SECTIONS)
 def test_the_tables_say_what_was_stored(section):
-    kept = results.stored()
+    kept = experiments.benchmarks()
     assert between_markers(section) == table(kept, section)
     assert between_markers("overview") == overview(kept)
 
 
 def test_storing_replaces_the_section_and_fills_its_table(tmp_path, monkeypatch):
     written = {}
-    monkeypatch.setattr(results, "STORED", tmp_path / "results.json")
+    stored = tmp_path / "benchmarks.json"
+    stored.write_text('{"rows": [], "about": {}}', encoding="utf-8")
+    monkeypatch.setattr(experiments, "BENCHMARKS", stored)
     monkeypatch.setattr(results, "rewrite_table", written.__setitem__)
     results.store("bert", "transformers", [Row("old", "ms", 1.0, 2.0)], "Old sizes.")
     rows = [Row("step", "ms", 3.0, 4.0, 0.7), Row("memory", "MiB", 5.0, None, 8.0)]
     results.store("bert", "transformers", rows, "Sizes.")
-    kept = results.stored()
+    kept = experiments.benchmarks()
     assert [row["name"] for row in kept["rows"]] == ["step", "memory"]
     assert kept["rows"][0]["ratio"] == 0.75
     lines = written["bert"].splitlines()

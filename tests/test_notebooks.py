@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,9 +10,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lmcourse import notebooks
@@ -116,10 +119,95 @@ def test_normalising_twice_changes_nothing_more():
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_the_chapters_are_stored_in_the_normal_form(path):
     stored = path.read_text(encoding="utf-8")
-    assert (
-        notebooks.dumps(notebooks.normalise(nbformat.reads(stored, as_version=4)))
-        == stored
+    notebook = notebooks.with_installer(nbformat.reads(stored, as_version=4), path)
+    assert notebooks.dumps(notebooks.normalise(notebook)) == stored
+
+
+# ------------------------------------------------------------- the cell that installs the course
+REPOSITORY = {"url": "https://example.org/fork/course", "branch": "next"}
+
+
+@pytest.fixture
+def in_a_book(tmp_path) -> Callable[..., Path]:
+    """A function that gives a notebook in a book whose `_config.yml` says this."""
+
+    def make(config: str, *sources: str) -> Path:
+        (tmp_path / "_config.yml").write_text(config, encoding="utf-8")
+        (tmp_path / "notebooks").mkdir(exist_ok=True)
+        return store(tmp_path / "notebooks" / "n.ipynb", *sources)
+
+    return make
+
+
+def test_a_notebook_of_a_book_begins_with_the_cell_that_installs(in_a_book):
+    path = in_a_book(json.dumps({"repository": REPOSITORY}), "1 + 1")
+    assert notebooks.main(["--normalise", str(path)]) == 0
+    first, second = nbformat.read(path, as_version=4).cells
+    assert "https://example.org/fork/course/archive/next.zip" in first.source
+    assert first.metadata.tags == ["remove-cell"]
+    assert (first.execution_count, second.execution_count) == (1, 2)
+    assert notebooks.main(["--check", str(path)]) == 0
+
+
+def test_a_fork_changes_one_line(in_a_book, capsys):
+    path = in_a_book(json.dumps({"repository": REPOSITORY}), "1 + 1")
+    notebooks.main(["--normalise", str(path)])
+    other = REPOSITORY | {"branch": "mine"}
+    (path.parents[1] / "_config.yml").write_text(
+        json.dumps({"repository": other}), encoding="utf-8"
     )
+    assert notebooks.main(["--check", str(path)]) == 1
+    assert notebooks.main([str(path)]) == 0, capsys.readouterr().err
+    cells = nbformat.read(path, as_version=4).cells
+    assert len(cells) == 2 and "archive/mine.zip" in cells[0].source
+    assert cells[0].outputs == [], "where the course is there, the cell says nothing"
+    assert cells[1].outputs[0].data["text/plain"] == "2"
+
+
+@pytest.mark.parametrize("config", ["title: x", "repository: {url: x}"])
+def test_a_book_without_an_address_is_named(in_a_book, capsys, config):
+    path = in_a_book(config, "1 + 1")
+    before = path.read_bytes()
+    assert notebooks.main(["--normalise", str(path)]) == 1
+    assert "needs its url and its branch" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_a_notebook_in_no_book_gets_no_such_cell(tmp_path):
+    path = store(tmp_path / "n.ipynb", "1 + 1")
+    assert notebooks.main(["--normalise", str(path)]) == 0
+    assert len(nbformat.read(path, as_version=4).cells) == 1
+
+
+def run_installer(magic: Callable[[str, str], None] | None = None) -> None:
+    """Run the cell that installs, with a stand-in for what runs lines such as `%pip`."""
+    source = TransformerManager().transform_cell(
+        notebooks.INSTALL.format(address="ADDRESS")
+    )
+    shell = SimpleNamespace(run_line_magic=magic)
+    exec(source, {"get_ipython": lambda: shell})
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_where_the_course_is_missing_the_cell_installs_it(works, monkeypatch, capsys):
+    asked = []
+    there = iter([None, works])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: next(there))
+    run_installer(lambda name, line: asked.append(f"%{name} {line}"))
+    assert asked == ['%pip install --quiet "lmcourse[notebooks] @ ADDRESS"']
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("Installing, once: the package lmcourse")
+    assert said[-1].startswith("Done." if works else "Not installed:")
+
+
+def test_on_colab_the_cell_lets_widgets_be_shown(monkeypatch, capsys):
+    called = []
+    output = SimpleNamespace(enable_custom_widget_manager=lambda: called.append(True))
+    monkeypatch.setitem(sys.modules, "google", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "google.colab", SimpleNamespace(output=output))
+    run_installer()
+    assert called == [True]
+    assert capsys.readouterr().out == ""
 
 
 # -------------------------------------------------------------------------- running and writing

@@ -31,6 +31,7 @@ FOLDER = Path(__file__).parent / "results"
 PARTIAL = (
     FOLDER / ".lmcourse"
 )  # rows of seeds that are done, until all of them are; not in git
+BENCHMARKS = Path(__file__).with_name("benchmarks.json")
 DIGITS = 6  # significant digits of a stored number
 
 
@@ -247,6 +248,19 @@ def results(name: str) -> Results:
         stored["versions"],
         stored["machine"],
     )
+
+
+def benchmarks() -> dict:
+    """Return what `make bench` measured: our code beside other libraries.
+
+    Returns:
+        `rows`, a figure each with its section, unit and what was promised, and `about`, which
+        holds for each section the library, the machine, the versions and the sizes.
+
+    >>> sorted(benchmarks())
+    ['about', 'rows']
+    """
+    return _read(BENCHMARKS)
 
 
 # ------------------------------------------------------------------------------------- running
