@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve lab handout notebooks experiments scoreboard pretrained claims bench test-portability format clean chromium real-bert alone
+.PHONY: help book test serve lab handout notebooks experiments scoreboard pretrained claims bench test-portability format clean chromium real-bert alone links
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -111,6 +111,13 @@ test-portability: $(ENCODER) ## Runs the notebooks on other instruction sets and
 	  echo "--- $$setting"; \
 	  env $$setting $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
 	    --nbval --nbval-current-env notebooks || exit 1; done
+
+# A folder of its own: this builder would write over the site.
+links: $(READY) ## Follows every link of the pages to another host, and lists those that are broken.
+	@rm -rf _build/links
+	@$(BIN)/jupyter-book build . -q --builder linkcheck --path-output _build/links >/dev/null || { \
+	  echo "Not every link leads to a page: see the warnings above."; exit 1; }
+	@echo "Every link to another host leads to a page."
 
 # ------------------------------------------------------------------------- what is stored
 notebooks: $(ENCODER) ## Runs every notebook from a clean kernel and stores its outputs.

@@ -105,7 +105,7 @@ def measured() -> dict:
             [sys.executable, "-m", "benchmarks.distributed", "one of two"],
             env={**os.environ, **world, "RANK": str(n), "LOCAL_RANK": str(n)},
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
         for n in range(2)
     ]

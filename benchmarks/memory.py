@@ -23,8 +23,16 @@ def most_memory() -> float:
     """The most memory that this process has held, in MiB.
 
     `resource` would not do: there a process begins with what its parent held.
+
+    Raises:
+        OSError: this system does not keep it.
     """
-    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    path = Path("/proc/self/status")
+    if not path.exists():
+        raise OSError(
+            f"memory is read from {path}, which Linux alone has: measure there"
+        )
+    status = path.read_text(encoding="utf-8")
     return int(re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)[1]) / 2**10
 
 
@@ -35,7 +43,7 @@ def in_fresh_process(command: Sequence[str]) -> str:
         RuntimeError: it fails.
     """
     done = subprocess.run(
-        [sys.executable, "-m", *command], capture_output=True, text=True
+        [sys.executable, "-m", *command], capture_output=True, encoding="utf-8"
     )
     if done.returncode:
         raise RuntimeError(f"python -m {' '.join(command)} failed:\n{done.stderr}")

@@ -145,7 +145,10 @@ def claim(sentence: str, condition, **measured) -> None:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
     elif not holds:
         raise ClaimError(f"{sentence} Measured: {values or 'nothing was given'}")
-    print(f"{'✓' if holds else '✗'} {sentence}")
+    # A file or a pipe may know fewer characters than the sentence has, on Windows above all.
+    encoding = sys.stdout.encoding or "utf-8"
+    line = f"{'✓' if holds else '✗'} {sentence}"
+    print(line.encode(encoding, "namereplace").decode(encoding))
 
 
 def _short(value) -> str:

@@ -1,13 +1,16 @@
-"""What several test files ask of a language model, and where the real BERT lies."""
+"""What several test files ask of a language model, of the system, and where the real BERT lies."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch.distributed import TCPStore
 
 from lmcourse.language_models import LanguageModel
 from lmcourse.pretrained import real_bert
@@ -42,3 +45,26 @@ def looks_back_only(
 def real_bert_folder() -> Path:
     """The folder of the real pretrained encoder; without it the tests that look into it fail."""
     return real_bert.folder()
+
+
+@pytest.fixture(scope="session")
+def runs_go_on(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Skips where a run cannot go on: it replaces the file whose tensors it still holds."""
+    old, new = (tmp_path_factory.mktemp("weights") / name for name in ("old", "new"))
+    for path in (old, new):
+        save_file({"weight": torch.ones(3)}, path)
+    held = load_file(old)
+    try:
+        os.replace(new, old)
+    except OSError:
+        pytest.skip("this system replaces no file whose tensors are held")
+    assert held["weight"].tolist() == [1, 1, 1]
+
+
+@pytest.fixture(scope="session")
+def torchrun_starts() -> None:
+    """Skips where torchrun cannot make the place at which its processes meet."""
+    try:
+        TCPStore("127.0.0.1", 0, is_master=True)
+    except RuntimeError as error:
+        pytest.skip(f"torchrun does not start on this system: {error}")

@@ -608,7 +608,7 @@ def test_a_config_with_a_wrong_kind_of_value_is_an_error_that_names_it(tmp_path)
         "        print(type(error).__name__, error)\n"
     )
     command = [sys.executable, "-c", script, *expected]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
     lines = done.stdout.splitlines()
     for line, (folder, names) in zip(lines, expected.items(), strict=True):
         path = re.escape(str(pathlib.Path(folder) / "config.json"))

@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -195,7 +196,9 @@ def killed_run(folder: Path) -> dict:
         "steps_before": steps_before,
         "copied": copied,
         "path": str(path),
-        "files": sorted(str(file.relative_to(folder)) for file in own.parent.glob("*")),
+        "files": sorted(
+            file.relative_to(folder).as_posix() for file in own.parent.glob("*")
+        ),
     }
 
 
@@ -333,7 +336,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def two(folder) -> list[dict]:
+def two(folder, runs_go_on) -> list[dict]:
     """What each of two processes has seen."""
     port, *other_ports = free_ports(4)
     both = {
@@ -346,7 +349,7 @@ def two(folder) -> list[dict]:
             [sys.executable, __file__, str(folder), *other_ports],
             env={**os.environ, **both, "RANK": str(number), "LOCAL_RANK": str(number)},
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
         for number in range(2)
     ]
@@ -523,6 +526,8 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+@pytest.mark.usefixtures("torchrun_starts")
 def test_a_run_that_was_killed_goes_on_and_ends_the_same(two, folder):
     script, flag = folder / "killed_once.py", folder / "killed"
     script.write_text(KILLED_ONCE, encoding="utf-8")
@@ -531,10 +536,10 @@ def test_a_run_that_was_killed_goes_on_and_ends_the_same(two, folder):
         *("--nproc-per-node", "2", script, flag),
         *command_line(folder / "again", folder / "text.txt"),
     ]
-    killed = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    killed = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
     assert killed.returncode != 0 and flag.exists()
     assert (folder / "again" / "checkpoint.safetensors").exists(), killed.stderr
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300)
     assert done.returncode == 0, done.stderr
     records = [
         json.loads((folder / name / "run.json").read_text(encoding="utf-8"))
@@ -670,5 +675,5 @@ torch.testing.assert_close(*gradients, rtol=0, atol=1e-5)
 
 def test_a_compiled_model_takes_the_same_step():
     command = [sys.executable, "-c", COMPILED]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=600)
     assert done.returncode == 0, done.stderr

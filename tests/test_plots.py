@@ -66,7 +66,10 @@ def test_bytes_do_not_depend_on_the_process():
     )
     runs = {
         subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            capture_output=True,
+            encoding="utf-8",
+            check=True,
         ).stdout
         for _ in range(2)
     }

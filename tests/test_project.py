@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
+
+import lmcourse
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,3 +51,10 @@ def test_ci_runs_make_test_and_nothing_else():
     assert [line for line in lines if not line.startswith(("#", "set ", "cd "))] == [
         "make test"
     ]
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == lmcourse.__version__
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert not re.search(r"^version\b.*\d", text, re.MULTILINE)  # and nowhere else

@@ -591,7 +591,7 @@ def test_training_gives_the_same_on_every_run_whatever_the_order_of_sets():
             [sys.executable, "-c", code],
             env={**os.environ, "PYTHONHASHSEED": seed},
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=True,
         ).stdout
         for seed in ("1", "2")

@@ -508,6 +508,7 @@ def assert_same_run(model, history, expected_model, expected_history):
         assert torch.equal(part, expected)
 
 
+@pytest.mark.usefixtures("runs_go_on")
 @pytest.mark.parametrize("tied", (False, True))
 @pytest.mark.parametrize("n_steps", (4, 5, 7, 8, 12, 16))  # saved after 4, 8, 12, 16
 def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
@@ -525,6 +526,7 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(
     assert_same_run(model, history, expected_model, expected)
 
 
+@pytest.mark.usefixtures("runs_go_on")
 def test_a_run_may_be_killed_again_and_again(monkeypatch, tmp_path):
     expected_model = small_model()
     expected = run_small(expected_model)
@@ -538,6 +540,7 @@ def test_a_run_may_be_killed_again_and_again(monkeypatch, tmp_path):
     assert_same_run(model, history, expected_model, expected)
 
 
+@pytest.mark.usefixtures("runs_go_on")
 def test_a_run_without_a_generator_goes_on_in_the_same_order(monkeypatch, tmp_path):
     expected_model = small_model()
     expected = run_small(expected_model, generator=None)
@@ -552,6 +555,7 @@ def test_a_run_without_a_generator_goes_on_in_the_same_order(monkeypatch, tmp_pa
     assert_same_run(model, history, expected_model, expected)
 
 
+@pytest.mark.usefixtures("runs_go_on")
 def test_a_generator_that_was_used_before_goes_on_too(monkeypatch, tmp_path):
     def used():
         stream = generator(0, "batches")
@@ -571,6 +575,7 @@ def test_a_generator_that_was_used_before_goes_on_too(monkeypatch, tmp_path):
     assert_same_run(model, history, expected_model, expected)
 
 
+@pytest.mark.usefixtures("runs_go_on")
 def test_a_checkpoint_changes_nothing_and_ends_a_run(monkeypatch, tmp_path):
     expected_model = small_model()
     expected = run_small(expected_model)
@@ -583,6 +588,7 @@ def test_a_checkpoint_changes_nothing_and_ends_a_run(monkeypatch, tmp_path):
     assert_same_run(model, run_small(model, checkpoint=path), expected_model, expected)
 
 
+@pytest.mark.usefixtures("runs_go_on")
 def test_a_run_that_lost_patience_is_saved_as_it_ended(monkeypatch, tmp_path):
     bits = iter([3.0, 2.0, 2.5, 2.5])
     monkeypatch.setattr(training, "mean_bits", lambda model, examples: next(bits))
@@ -596,6 +602,7 @@ def test_a_run_that_lost_patience_is_saved_as_it_ended(monkeypatch, tmp_path):
     assert_same_run(again, later, model, history)
 
 
+@pytest.mark.usefixtures("runs_go_on")
 def test_a_save_that_fails_leaves_the_old_file(monkeypatch, tmp_path):
     path = tmp_path / "run.safetensors"
     killed_at(monkeypatch, 5, lambda: run_small(small_model(), checkpoint=path))

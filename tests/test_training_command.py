@@ -203,6 +203,7 @@ def interrupted_at(monkeypatch, n_steps):
     monkeypatch.setattr(training, "take_step", until_interrupted)
 
 
+@pytest.mark.usefixtures("runs_go_on")
 @pytest.mark.parametrize("model", ("gru", "transformer"))
 def test_an_interrupted_run_goes_on_and_ends_the_same(
     call, monkeypatch, tmp_path, model
@@ -474,7 +475,7 @@ def test_help_names_every_option_and_default(capsys, monkeypatch):
 
 def test_the_module_runs_as_a_command(text):
     command = [sys.executable, "-m", "lmcourse.training", "bert", "--text", str(text)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=600)
     assert done.returncode == 2
     assert "take transformer" in done.stderr and "Traceback" not in done.stderr
 
@@ -507,6 +508,7 @@ def test_the_page_holds_commands_that_are_accepted(monkeypatch):
     assert any(parse(c[c.index("lmcourse.training") + 1 :]).bf16 for c in commands)
 
 
+@pytest.mark.usefixtures("torchrun_starts")
 def test_the_commands_of_the_page_run(text, tmp_path):
     """On one machine that plays two, with a small model. The one for GPUs stands out."""
     alone, local, first, second, *_ = commands_of_the_page()
@@ -528,7 +530,7 @@ def test_the_commands_of_the_page_run(text, tmp_path):
             cwd=tmp_path / folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
 
     processes = [

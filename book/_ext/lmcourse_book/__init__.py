@@ -16,6 +16,7 @@ from lmcourse_book import (
     social,
     tables,
     terms,
+    version,
 )
 
 MODULES = (
@@ -30,6 +31,7 @@ MODULES = (
     social,
     tables,
     terms,
+    version,
 )
 
 
