@@ -133,8 +133,8 @@ def test_pointing_at_a_paper_shows_it(site, open_page: OpenPage):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_the_boxes_fit_the_window(width, scheme, site, open_page: OpenPage):
-    page = open_at(site, open_page, "http", CHAPTER, width=width, scheme=scheme)
-    for link in (page.locator(ENTROPY).first, *page.locator(PAPER).all()[:3]):
+    page = open_at(site, open_page, "http", width=width, scheme=scheme)
+    for link in (page.locator(TERM).first, *page.locator(PAPER).all()[:3]):
         link.evaluate("node => node.scrollIntoView({ block: 'center' })")
         point_at(link)
         expect(page.locator(BOX)).to_be_visible()
@@ -143,7 +143,7 @@ def test_the_boxes_fit_the_window(width, scheme, site, open_page: OpenPage):
         assert place["y"] >= 0 and place["y"] + place["height"] <= 900
         page.mouse.move(*OUTSIDE)
         expect(page.locator(BOX)).to_have_count(0)
-    point_at(page.locator(ENTROPY).first)
+    point_at(page.locator(TERM).first)
     expect(page.locator(BOX)).to_be_visible()
     wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert wide <= 0
