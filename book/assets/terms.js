@@ -66,8 +66,9 @@
     const below = line.bottom + box.offsetHeight + MARGIN <= window.innerHeight;
     const above = line.top - box.offsetHeight - MARGIN >= 0;
     const top = below || !above ? line.bottom : line.top - box.offsetHeight;
-    box.style.left = `${left + window.scrollX}px`;
-    box.style.top = `${top + window.scrollY}px`;
+    const origin = box.offsetParent.getBoundingClientRect();
+    box.style.left = `${left - origin.left}px`;
+    box.style.top = `${top - origin.top}px`;
   }
 
   async function show(next, { y = NaN, withLink = false } = {}) {
@@ -80,7 +81,7 @@
     const entry = all[link.href.match(/(\w+)\.html(#.+)$/).slice(1).join("")];
     if (!entry) return;
     fill(entry, withLink);
-    document.body.append(box);
+    link.closest("main").append(box);
     link.setAttribute("aria-describedby", box.id);
     place(y);
   }
