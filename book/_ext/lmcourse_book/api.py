@@ -86,6 +86,17 @@ def own_signature(app: Sphinx, what, name, item, options, arguments, result):
     return stringify_signature(found, unqualified_typehints=True), result
 
 
+def source_module(app: Sphinx, module: str, name: str) -> str | None:
+    """The module whose source holds a value is that of its name, not of its class.
+
+    None leaves functions and classes to viewcode, which follows them to where they are written.
+    """
+    item = sys.modules[module]
+    for part in name.split("."):
+        item = getattr(item, part, None)
+    return None if inspect.isroutine(item) or inspect.isclass(item) else module
+
+
 def code_role(role, rawtext, text, lineno, inliner, options=None, content=()):
     """What single backticks hold in a docstring: code, and a link where it names an object."""
     text = unescape(text)
@@ -207,7 +218,6 @@ def setup(app: Sphinx) -> None:
     config.napoleon_numpy_docstring = False
     config.napoleon_use_ivar = True
     config.napoleon_attr_annotations = False
-    config.python_maximum_signature_line_length = 80
     config.html_domain_indices = False  # the list of pages is one already
     config.toc_object_entries_show_parents = "hide"
     config.nitpick_ignore_regex = [
@@ -218,6 +228,7 @@ def setup(app: Sphinx) -> None:
     app.add_autodocumenter(ExperimentDocumenter)
     app.connect("autodoc-skip-member", skip_member)
     app.connect("autodoc-process-signature", own_signature)
+    app.connect("viewcode-follow-imported", source_module)
     app.connect("missing-reference", plain_code)
     app.connect("doctree-read", prepare)
     app.connect("env-updated", connect)
