@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,3 +113,17 @@ def test_a_page_that_is_not_there_is_named(site, capsys, tmp_path):
     said = capsys.readouterr().err
     assert "book/nowhere" in said and "make book" in said
     assert not out.exists()
+
+
+def test_a_dark_page_prints_light_without_what_is_around_it(site, open_page):
+    page = open_page(f"{site.file_url}/notebooks/02_markov.html", scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    ground = "getComputedStyle(document.body).color"
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    assert sum(map(int, re.findall(r"\d+", page.evaluate(ground)))) < 3 * 60
+    for hidden in (".bd-sidebar-primary", ".prev-next-footer", ".lmcourse-live"):
+        assert not page.locator(hidden).first.is_visible()
+    assert page.locator(".lmcourse-fallback").first.is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"

@@ -64,4 +64,5 @@ def draw_cards(
 
 def setup(app: Sphinx) -> None:
     app.add_css_file("print.css", media="print", priority=900)
+    app.add_js_file("printing.js", loading_method="defer")
     app.connect("html-page-context", draw_cards)
