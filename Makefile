@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help book test serve lab handout notebooks experiments scoreboard pretrained claims bench test-portability format clean chromium real-bert alone links
+.PHONY: help book test serve lab handout notebooks experiments scoreboard pretrained claims bench test-portability format clean chromium real-bert alone links pdf
 
 help: ## Lists these commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,9 @@ chromium: $(READY)
 book: $(READY) ## Builds the site from the stored notebooks and says where it is.
 	@$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf _build/.doctrees; echo "The book was not built: see the warnings above."; exit 1; }
 	@echo "The book: $(CURDIR)/$(SITE)/index.html (open it in a browser, or: make serve)"
+
+pdf: book chromium ## Prints the whole book into _build/lmcourse.pdf.
+	@$(BIN)/python book/pdf.py
 
 serve: book ## Builds the site and serves it at http://127.0.0.1:8000 (PORT=... for another).
 	@echo "http://127.0.0.1:$(PORT) -- Ctrl-C stops"
