@@ -17,6 +17,10 @@ MATHJAX = re.compile(
     r"\s*<script>window\.MathJax = .*?</script>|\s*<script[^>]*_static/mathjax/[^>]*></script>"
 )
 FORMULA = 'class="math '
+# Names, punctuation and spaces of highlighted code look as the text around them. On a page of
+# source, marking each of them is most of the page.
+UNMARKED = re.compile(r'<span class="[npw]">([^<]*)</span>')
+TOGGLE = '<summary><span class="toctree-toggle"'  # the theme gives it no name
 
 
 def finish_pages(app: Sphinx, error: Exception | None) -> None:
@@ -29,6 +33,10 @@ def finish_pages(app: Sphinx, error: Exception | None) -> None:
         lighter = ICON_SCRIPT.sub("", text)
         if FORMULA not in text:
             lighter = MATHJAX.sub("", lighter)
+        if page.is_relative_to(site / "_modules"):
+            lighter = UNMARKED.sub(r"\1", lighter)
+        named = TOGGLE.replace("<summary", '<summary aria-label="The pages below"')
+        lighter = lighter.replace(TOGGLE, named)
         if lighter != text:
             page.write_text(lighter, encoding="utf-8", newline="\n")
     root, title = app.config.root_doc, html.escape(app.config.html_title)
