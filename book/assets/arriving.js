@@ -1,27 +1,25 @@
-// A page that was opened at a place in its middle ("#the-question") is hidden until the widgets and
-// the formulas above that place have their height. Then the place is at the top of the window.
-// Whoever scrolls meanwhile is left where they are.
+// A page that is opened at a place in its middle ("#the-question") goes there again whenever widgets
+// and formulas above it have grown, until the reader does something. It is hidden until they stand
+// (see first_paint.py), so that nothing jumps. Going back keeps the old view.
 (() => {
-  const root = document.documentElement;
-  if (!root.classList.contains("lmcourse-arriving")) return;
-  const gestures = ["wheel", "touchmove", "keydown", "pointerdown"];
-  const show = () => {
-    root.classList.remove("lmcourse-arriving");
-    for (const gesture of gestures) window.removeEventListener(gesture, leave);
-  };
-  let left = false;
-  function leave() {
-    left = true;
-    show();
-  }
-  for (const gesture of gestures) window.addEventListener(gesture, leave, { passive: true });
+  const show = () => document.documentElement.classList.remove("lmcourse-arriving");
+  const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const [visit] = performance.getEntriesByType("navigation");
+  if (!place || visit?.type !== "navigate") return show();
 
+  const growth = new ResizeObserver(() => place.scrollIntoView());
+  growth.observe(document.body);
+  const leave = () => {
+    growth.disconnect();
+    show();
+  };
+  for (const gesture of ["wheel", "touchstart", "pointerdown", "keydown"]) {
+    window.addEventListener(gesture, leave, { once: true, passive: true });
+  }
   window.addEventListener("load", async () => {
     await window.lmcourse?.ready;
     await window.MathJax?.startup?.promise;
     await document.fonts.ready;
-    const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    if (!left) place?.scrollIntoView();
-    show();
+    requestAnimationFrame(() => requestAnimationFrame(show));
   });
 })();
