@@ -13,6 +13,7 @@ import yaml
 from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from playwright.sync_api import Page
+from widget_page import shifts
 
 OpenPage = Callable[..., Page]
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,7 @@ WAIVERS = {
 
 def test_page(page_path, address, width, scheme, site, open_page: OpenPage):
     """A page opens without a problem (`open_page` checks its log), fits the window, and is
-    accessible: images have a text, and axe-core finds nothing."""
+    accessible: images have a text, and axe-core finds nothing. Nothing moves while it loads."""
     page = open_page(f"{getattr(site, address + '_url')}/{page_path}", width, scheme)
     too_wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert too_wide <= 0, (
@@ -42,6 +43,9 @@ def test_page(page_path, address, width, scheme, site, open_page: OpenPage):
     assert not without_text
     if address == "http":
         assert findings(page) == []
+    else:
+        moved = shifts(page)
+        assert sum(value for value, *_ in moved) < 0.02, moved
 
 
 def findings(page: Page) -> list[str]:

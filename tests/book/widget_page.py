@@ -97,3 +97,31 @@ def violations(page: Page) -> list[str]:
     # No preloading: axe would fetch the style sheet, which browsers refuse on disk.
     found = Axe().run(page, options={"preload": False}).response["violations"]
     return [f"{item['id']}: {node['html']}" for item in found for node in item["nodes"]]
+
+
+SHIFTS = """() => new Promise(resolve => {
+  new PerformanceObserver(list => resolve(
+    list.getEntries().map(entry => [
+      entry.value,
+      ...entry.sources.map(({ node }) => node?.parentElement?.outerHTML.slice(0, 120)),
+    ])
+  )).observe({ type: "layout-shift", buffered: true });
+  setTimeout(resolve, 500, []);
+})"""
+DRAWN = "() => window.MathJax?.startup?.promise"
+GROWN = """() => new Promise(resolve => {
+  let height = 0;
+  const same = () => {
+    if (height === document.body.scrollHeight) return resolve();
+    height = document.body.scrollHeight;
+    setTimeout(same, 300);
+  };
+  same();
+})"""
+
+
+def shifts(page: Page) -> list:
+    """How much moved while the page loaded, with what moved: the parts of the CLS."""
+    page.evaluate(DRAWN)
+    page.evaluate(GROWN)
+    return page.evaluate(SHIFTS)
