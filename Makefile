@@ -94,7 +94,7 @@ $(ALONE)/.ready: $(READY) requirements.txt requirements-real-bert.txt pyproject.
 
 # The wheel as it is now goes into that environment, and each notebook into a folder of its own.
 alone: $(ALONE)/.ready
-	@rm -rf build _build/wheel _build/alone
+	@rm -rf build *.egg-info _build/wheel _build/alone
 	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir _build/wheel .
 	@$(ALONE)/bin/python -m pip install --quiet --no-deps --force-reinstall _build/wheel/*.whl
 	@for f in notebooks/*.ipynb; do n=$$(basename "$$f" .ipynb); mkdir -p "_build/alone/$$n"; cp "$$f" "_build/alone/$$n"; done

@@ -19,6 +19,7 @@ from lmcourse import notebooks
 from lmcourse.widgets import ExerciseCard
 
 PROJECT = Path(__file__).parents[1]
+FOLDER = PROJECT / "_build/handout"
 CARD = re.compile(r'\bExerciseCard\("([\w.]+)"\)')
 STORED_CARD = f'data-widget="{ExerciseCard.name}"'
 
@@ -86,29 +87,23 @@ def chosen(chapters: Sequence[str]) -> list[Path]:
     return sorted({named[chapter] for chapter in chapters}) or paths
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the notebooks for handing out, those of all chapters or of some."""
+def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
+    """Write the notebooks for handing out into _build/handout: of all chapters or of some."""
     parser = argparse.ArgumentParser(
         prog="python -m lmcourse.handout", description=main.__doc__
     )
     parser.add_argument("chapters", nargs="*", help="a number or a name: 05, attention")
-    parser.add_argument(
-        "--to",
-        type=Path,
-        default=PROJECT / "_build/handout",
-        help="the folder they are written to (_build/handout)",
-    )
     options = parser.parse_args(arguments)
     made = {}
     try:
         for path in chosen(options.chapters):
             try:
-                made[options.to / path.name] = without_solutions(
+                made[folder / path.name] = without_solutions(
                     nbformat.read(path, as_version=4)
                 )
             except ValueError as error:
                 raise ValueError(f"{path.name}: {error}") from error
-        options.to.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         for path, notebook in made.items():
             notebooks.write(notebook, path)
             print(path)

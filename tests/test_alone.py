@@ -29,7 +29,7 @@ PINNED = [
     for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     if (text := line.partition("#")[0].strip())
 ]
-TOOLS = {"notebooks.py", "claims.py"}  # which make and test the stored notebooks
+TOOLS = {"notebooks.py", "claims.py", "handout.py"}  # for the stored notebooks
 
 
 def names(requirements: Iterable[str]) -> set[str]:

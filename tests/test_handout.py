@@ -22,7 +22,7 @@ STATE = re.compile(r'<script type="application/json">(.*?)</script>')
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the hand-outs of all chapters."""
     path = tmp_path_factory.mktemp("handout")
-    assert handout.main(["--to", str(path)]) == 0
+    assert handout.main([], path) == 0
     return path
 
 
@@ -94,7 +94,7 @@ def test_nothing_but_the_cards_is_another(path, folder):
 
 
 def test_the_same_bytes_every_time(folder, tmp_path):
-    assert handout.main(["05", "--to", str(tmp_path)]) == 0
+    assert handout.main(["05"], tmp_path) == 0
     (file,) = tmp_path.iterdir()
     assert file.read_bytes() == (folder / "05_attention.ipynb").read_bytes()
 
@@ -146,15 +146,16 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path, capsys, monkeypatch):
     (project / "notebooks").mkdir(parents=True)
     cell = new_code_cell('card = ExerciseCard(get("markov.mend_rows"))')
     notebooks.write(new_notebook(cells=[cell]), project / "notebooks/01_own.ipynb")
-    for root, arguments, message in (
-        (handout.PROJECT, ["99"], "there is no chapter '99'; there are: 01_"),
-        (handout.PROJECT, ["2", "--to", str(file)], "cannot be written or read: "),
-        (tmp_path, [], "run this in a copy of the project"),
-        (project, ["--to", str(tmp_path / "out")], "01_own.ipynb: the cell"),
+    out = tmp_path / "out"
+    for root, chapters, folder, message in (
+        (handout.PROJECT, ["99"], out, "there is no chapter '99'; there are: 01_"),
+        (handout.PROJECT, ["2"], file, "cannot be written or read: "),
+        (tmp_path, [], out, "run this in a copy of the project"),
+        (project, [], out, "01_own.ipynb: the cell"),
     ):
         monkeypatch.setattr(handout, "PROJECT", root)
         with pytest.raises(SystemExit):
-            handout.main(arguments)
+            handout.main(chapters, folder)
         said = capsys.readouterr().err
         assert message in said and "Traceback" not in said
-    assert not (tmp_path / "out").exists()
+    assert not out.exists()

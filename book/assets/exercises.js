@@ -28,7 +28,11 @@
     for (const value of ["all", ...values]) select.add(new Option(value));
     select.onchange = show;
     box.append(`${label} `, select);
-    return { box, fits: (value) => select.value === "all" || select.value === value };
+    return {
+      box,
+      fits: (value) => select.value === "all" || select.value === value,
+      all: () => (select.value = "all"),
+    };
   }
 
   const distinct = (key) => [...new Set(rows.map((entry) => entry[key]))].sort();
@@ -60,6 +64,13 @@
     }
     show();
   }
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest('a[href^="#"]')) return;
+    for (const { all } of [kind, difficulty]) all(); // the chapter that the link leads to may be hidden
+    onlyOpen.checked = false;
+    show();
+  });
+
   mark();
   window.addEventListener("pageshow", mark); // back from a chapter
   window.addEventListener("storage", mark); // done in another window

@@ -35,9 +35,9 @@
   }
 
   input.addEventListener("input", filter);
-  window.addEventListener("hashchange", () => {
-    input.value = ""; // the term that a letter leads to may be hidden
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest('a[href^="#"]')) return;
+    input.value = ""; // the term that the link leads to may be hidden
     filter();
-    document.querySelector(":target")?.scrollIntoView();
   });
 })();

@@ -126,8 +126,9 @@
     const no = element("button", { type: "button", onclick: () => close() }, "Keep it");
     const yes = element("button", { type: "button", onclick: () => forgetAll() }, "Yes, forget it all");
     const n = all.filter(isDone).length;
+    const done = n ? `${plural(n, "exercise")} done, ` : "";
     say(
-      element("p", {}, `Forget ${plural(n, "exercise")} done, the place you read last, and your game of chapter 1?`),
+      element("p", {}, `Forget ${done}the place you read last, and your game of chapter 1?`),
       element("p", { className: "course-keep" }, no, yes),
     );
     no.focus();

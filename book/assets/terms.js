@@ -76,18 +76,23 @@
     if (next === link) return;
     hide();
     link = next;
-    const all = await loadEntries();
-    if (link !== next) return; // left while the script was loading
+    const all = await loadEntries().catch(() => null);
+    if (!all && withLink) location.assign(next.href); // the tap then does what links do
+    if (!all || link !== next) return; // left while the script was loading
     const entry = all[link.href.match(/(\w+)\.html(#.+)$/).slice(1).join("")];
     if (!entry) return;
     fill(entry, withLink);
     link.closest("main").append(box);
-    link.setAttribute("aria-describedby", box.id);
+    // With a link in it the box is a place to go to; without, it is a note on the term.
+    box.setAttribute("role", withLink ? "group" : "tooltip");
     place(y);
+    if (withLink) box.lastElementChild.focus({ preventScroll: true });
+    else link.setAttribute("aria-describedby", box.id);
   }
 
   function hide() {
     wait();
+    if (box.contains(document.activeElement)) link.focus({ preventScroll: true });
     link?.removeAttribute("aria-describedby");
     link = null;
     box.remove();
@@ -129,6 +134,7 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") hide();
+    else loadEntries().catch(() => null); // so that a box is there as soon as its link has the focus
   });
   window.addEventListener("resize", hide);
 })();

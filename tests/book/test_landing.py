@@ -70,6 +70,8 @@ def test_the_ladder_by_keyboard(base, open_page: OpenPage):
     page = open_page(f"{base}/{LANDING}")
     page.locator(".course-forget").scroll_into_view_if_needed()
     page.locator(".course-load input").focus()
+    outline = "getComputedStyle(document.querySelector('.course-load')).outlineStyle"
+    assert page.evaluate(outline) == "solid"
     for name in ("1 What is a language model?", "2 Markov"):
         page.keyboard.press("Tab")
         focused = page.evaluate("document.activeElement.innerText")

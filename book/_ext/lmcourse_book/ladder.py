@@ -63,13 +63,17 @@ class Measured:
         """
         >>> Measured("toy", "share", [0.5, 0.6]).spread
         'Mean of 2 seeds, from 50.0% to 60.0%'
+        >>> Measured("toy", "bits", [1.98, 1.98]).spread
+        'The same for all 2 seeds'
         """
         low, high = self._shown(min(self.values)), self._shown(max(self.values))
+        if low == high:
+            return f"The same for all {len(self.values)} seeds"
         return f"Mean of {len(self.values)} seeds, from {low} to {high}"
 
 
 def hours(minutes: float) -> str:
-    """Minutes as hours, to the next half.
+    """Minutes as hours, rounded to halves.
 
     >>> hours(20), hours(60), hours(100), hours(1930)
     ('half an hour', '1 hour', '1½ hours', '32 hours')
@@ -191,7 +195,7 @@ def rung_html(rung: Rung, address: str) -> str:
 <h3><a href="{address}"><span class="course-count">{rung.place}</span> {title}</a></h3>
 <p class="course-idea">{escape(texts["idea"])}</p>
 <dl><div><dt>Solved</dt><dd>{escape(texts["solved"])}</dd></div>
-<div><dt>Left</dt><dd>{escape(texts["left"])}</dd></div></dl>
+<div><dt>Open</dt><dd>{escape(texts["left"])}</dd></div></dl>
 </div>
 <div class="course-number">
 <p class="course-value"><strong>{value}</strong> {unit}</p>
@@ -204,12 +208,13 @@ def rung_html(rung: Rung, address: str) -> str:
 </li>"""
 
 
-def ladder_html(ladder: list[Rung], address: dict[str, str]) -> str:
+def ladder_html(ladder: list[Rung], address: dict[str, str], seed: str) -> str:
     """The stairs, what the reader has done, and the ladder.
 
     Args:
         ladder: the rungs.
         address: notebook's name -> address of its page.
+        seed: the address of what the glossary says of a seed.
     """
     n_exercises = sum(len(rung.exercises) for rung in ladder)
     reading = hours(sum(rung.reading for rung in ladder))
@@ -236,9 +241,10 @@ def ladder_html(ladder: list[Rung], address: dict[str, str]) -> str:
 <ol class="course-ladder" role="list">
 {items}
 </ol>
-<p class="course-fine">Reading times count the words of a chapter, at {WORDS_A_MINUTE} words
-a minute: that is slow, and leaves time for code, pictures and widgets. Exercise times are the sum
-of the minutes that the exercises declare. Together: {reading} of reading, and {work} for all
+<p class="course-fine">A <a href="{seed}">seed</a> fixes all random draws of a run. Reading times are
+estimates, and nobody was timed: the words of a chapter at {WORDS_A_MINUTE} a minute, which is slow
+and leaves time for code, pictures and widgets. Exercise times are the sum of the minutes that the
+exercises declare. Together: {reading} of reading, and {work} for all
 {n_exercises} exercises.</p>
 </div>"""
 
@@ -267,7 +273,8 @@ class Ladder(SphinxDirective):
             rung.file: page(self.env.docname, f"notebooks/{rung.file}")
             for rung in ladder
         }
-        return [nodes.raw("", ladder_html(ladder, address), format="html")]
+        seed = page(self.env.docname, "book/glossary") + "#term-seed"
+        return [nodes.raw("", ladder_html(ladder, address, seed), format="html")]
 
 
 def load_what_a_page_needs(app: Sphinx, page: str, *_: Any) -> None:
