@@ -17,7 +17,7 @@ PAGES = Path(__file__).parents[1] / "book" / "api"
 AUTOMODULE = re.compile(r"^\.\. automodule:: (\S+)$", re.MULTILINE)
 # What is not for readers: commands, declarations, and files whose package documents their classes.
 NOT_PUBLIC = re.compile(
-    r".*__main__|lmcourse\.notebooks|lmcourse\.training\.command"
+    r".*__main__|lmcourse\.(notebooks|handout|training\.command)"
     r"|lmcourse\.experiments\.code_hash|lmcourse\.widgets\..*"
     r"|lmcourse\.exercises\.(?!code|compare|outcome|progress|quizzes|sandbox)\w+"
 )

@@ -243,8 +243,8 @@ def ladder_html(ladder: list[Rung], address: dict[str, str], seed: str) -> str:
 </ol>
 <p class="course-fine">A <a href="{seed}">seed</a> fixes all random draws of a run. Reading times
 are estimates, and nobody was timed: the words of a chapter at {WORDS_A_MINUTE} a minute, which is
-slow and leaves time for code, pictures and widgets. Exercise times are the sum of the minutes that the
-exercises declare. Together: {reading} of reading, and {work} for all
+slow and leaves time for code, pictures and widgets. Exercise times are the sum of the minutes that
+the exercises declare. Together: {reading} of reading, and {work} for all
 {n_exercises} exercises.</p>
 </div>"""
 
