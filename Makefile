@@ -76,7 +76,7 @@ serve: book ## Builds the site and serves it at http://127.0.0.1:8000 (PORT=... 
 lab: $(READY) ## Opens your own copy of the notebooks (my_notebooks/) in JupyterLab.
 	@mkdir -p my_notebooks
 	@for f in notebooks/*.ipynb; do test -e "my_notebooks/$${f##*/}" || cp "$$f" my_notebooks/; done
-	@$(BIN)/jupyter lab --notebook-dir=my_notebooks
+	@$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/my_notebooks
 
 handout: $(READY) ## Writes the notebooks without solutions into _build/handout (CHAPTER=05: one).
 	@$(BIN)/python -m lmcourse.handout $(CHAPTER)

@@ -66,6 +66,13 @@ def telling_lines(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_no_sentence_offers_a_solution_on_a_card(path, folder):
+    cells = nbformat.read(folder / path.name, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert not re.search(r"card holds[^.]*solution", text)
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 def test_no_line_of_a_solution_is_left(path, folder):
     lines = telling_lines(path)
     assert len(lines) > 20

@@ -120,7 +120,7 @@ def test_a_letter_with_several_meanings_has_them_where_it_is_said():
     assert not wrong
 
 
-@pytest.mark.parametrize("number", range(1, 11))
+@pytest.mark.parametrize("number", NOTEBOOKS)
 def test_names_of_the_code_exist(number):
     names, _ = names_of_the_package()
     listed = set()
@@ -205,7 +205,7 @@ def test_the_plan_names_exercises_and_widgets_that_exist():
 
 
 def test_every_chapter_has_an_hour():
-    assert sorted({number for number, _ in hours()}) == list(range(1, 11))
+    assert sorted({number for number, _ in hours()}) == list(NOTEBOOKS)
 
 
 # -------------------------------------------------------------------------------------- the rest

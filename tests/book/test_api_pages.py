@@ -59,7 +59,7 @@ def test_every_block_of_source_leads_to_an_entry(site):
         found = heading.findall(chapter.read_text(encoding="utf-8"))
         assert found, f"{chapter.name} shows no source"
         assert all("book/api/" in inner for inner in found), chapter.name
-    assert len(chapters) == 10
+    assert chapters
 
 
 def test_what_an_entry_shows(site, open_page):

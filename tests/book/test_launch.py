@@ -33,7 +33,7 @@ def test_a_chapter_is_run_in_three_ways(chapter, site):
         "Binder": f"{buttons['binderhub_url']}/v2/gh/{owner}/{name}/{branch}"
         f"?urlpath=lab/tree/{path}",
         "Colab": f"{buttons['colab_url']}/github/{owner}/{name}/blob/{branch}/{path}",
-        "JupyterLab": "../book/how_to_read.html#run-it",
+        "Your own JupyterLab": "../book/how_to_read.html#run-it",
     }
 
 
@@ -64,7 +64,7 @@ def test_the_buttons_are_reached_by_keyboard(
     button = page.locator(f"{MENU} > button")
     button.focus()
     page.keyboard.press("Enter")
-    for name in ("Binder", "Colab", "JupyterLab"):
+    for name in ("Binder", "Colab", "Your own JupyterLab"):
         page.keyboard.press("ArrowDown")
         link = page.locator(MENU).get_by_role("link", name=name)
         expect(link).to_be_focused()

@@ -14,7 +14,7 @@ BEFORE_PAINT = """
     root.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
   if (!location.hash) return;
   root.classList.add("lmcourse-arriving");
-  setTimeout(() => root.classList.remove("lmcourse-arriving"), 2000);
+  setTimeout(() => root.classList.remove("lmcourse-arriving"), 3000);
 })();
 """
 

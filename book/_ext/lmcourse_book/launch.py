@@ -25,7 +25,7 @@ def add_button(
             group["buttons"].append(
                 {
                     "type": "link",
-                    "text": "JupyterLab",
+                    "text": "Your own JupyterLab",
                     "tooltip": "How to start it on your own computer",
                     "icon": "fas fa-laptop",
                     "url": f"{context['pathto'](PAGE)}#{PLACE}",
