@@ -85,3 +85,9 @@ def test_the_notebook_is_downloaded_by_a_click(site, open_page: Callable[..., Pa
     with page.expect_download() as download:
         page.get_by_role("link", name=".ipynb").click()
     assert download.value.suggested_filename == f"{CHAPTERS[0]}.ipynb"
+
+
+def test_the_page_that_explains_it_leads_to_the_project(site):
+    text = (site.folder / "book/how_to_read.html").read_text(encoding="utf-8")
+    run_it = BeautifulSoup(text, "html.parser").select_one("#run-it")
+    assert run_it.select_one(f'a[href="{CONFIG["repository"]["url"]}"]')
