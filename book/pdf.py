@@ -26,7 +26,9 @@ from pypdf.generic import Destination, Fit
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 ROOT = Path(__file__).parents[1]
-REFERENCE = "book/api/"  # a quarter of the sheets, made to be searched: it stays on the screen
+REFERENCE = (
+    "book/api/"  # a quarter of the sheets, made to be searched: it stays on the screen
+)
 SITE = ROOT / "_build/html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 600_000  # milliseconds: a busy machine needs minutes for the whole book
@@ -328,7 +330,8 @@ def print_document(browser: Browser, document: str, out: Path) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the book without its reference, or the pages that are named; 0 when that went well."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("pages", nargs="*", help="pages as in _toc.yml (default: all but the reference)")
+    pages = "pages as in _toc.yml (default: all but the reference)"
+    parser.add_argument("pages", nargs="*", help=pages)
     parser.add_argument("--out", type=Path, default=ROOT / "_build/lmcourse.pdf")
     chosen = parser.parse_args(arguments)
     parts = parts_of_the_book()
