@@ -66,7 +66,7 @@ book: $(READY) ## Builds the site from the stored notebooks and says where it is
 	@$(BIN)/jupyter-book build . -W -n --keep-going || { rm -rf _build/.doctrees; echo "The book was not built: see the warnings above."; exit 1; }
 	@echo "The book: $(CURDIR)/$(SITE)/index.html (open it in a browser, or: make serve)"
 
-pdf: book chromium ## Prints the whole book into _build/lmcourse.pdf.
+pdf: book chromium ## Prints the book without the reference into _build/lmcourse.pdf.
 	@$(BIN)/python book/pdf.py
 
 serve: book ## Builds the site and serves it at http://127.0.0.1:8000 (PORT=... for another).

@@ -26,6 +26,9 @@ from pypdf.generic import Destination, Fit
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 ROOT = Path(__file__).parents[1]
+REFERENCE = (
+    "book/api/"  # a quarter of the sheets, made to be searched: it stays on the screen
+)
 SITE = ROOT / "_build/html"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 600_000  # milliseconds: a busy machine needs minutes for the whole book
@@ -44,13 +47,15 @@ HAS_KOREAN = """() => {
   };
   return drawn("한") !== drawn("글");
 }"""
-# A table that is wider than the paper gets smaller, and so does a formula.
+# A table that is wider than the paper gets smaller, and so does a formula. Short code is not cut.
 FIT = """() => {
   for (const box of document.querySelectorAll("article table, article mjx-container[display]")) {
     const room = box.parentElement.clientWidth;
     const wide = Math.max(box.scrollWidth, box.getBoundingClientRect().width);
     if (wide > room + 1) box.style.zoom = (room / wide).toFixed(3);
   }
+  for (const code of document.querySelectorAll("article pre"))
+    if (code.clientHeight < 170) code.style.setProperty("break-inside", "avoid", "important");
 }"""
 FILL = """numbers => {
   for (const place of document.querySelectorAll(".table-of-contents .number"))
@@ -63,7 +68,7 @@ class CannotPrint(Exception):
 
 
 def parts_of_the_book() -> list[tuple[str, list[str]]]:
-    """The parts of the table of contents: caption and pages, in reading order."""
+    """The parts of the table of contents but the reference: caption and pages, in reading order."""
     contents = parse_toc_yaml(ROOT / "_toc.yml")
 
     def below(page: str) -> Iterator[str]:
@@ -77,7 +82,7 @@ def parts_of_the_book() -> list[tuple[str, list[str]]]:
     for tree in root.subtrees:
         pages = [page for item in tree.items for page in below(str(item))]
         parts.append((tree.caption or "", pages))
-    return parts
+    return [part for part in parts if not part[1][0].startswith(REFERENCE)]
 
 
 def name_of(page: str) -> str:
@@ -323,9 +328,10 @@ def print_document(browser: Browser, document: str, out: Path) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the book, or the pages that are named; 0 when that went well."""
+    """Print the book without its reference, or the pages that are named; 0 when that went well."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("pages", nargs="*", help="pages as in _toc.yml (default: all)")
+    pages = "pages as in _toc.yml (default: all but the reference)"
+    parser.add_argument("pages", nargs="*", help=pages)
     parser.add_argument("--out", type=Path, default=ROOT / "_build/lmcourse.pdf")
     chosen = parser.parse_args(arguments)
     parts = parts_of_the_book()

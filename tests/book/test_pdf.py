@@ -107,6 +107,12 @@ def test_a_chapter_is_joined_without_live_controls(site):
         assert link["href"][1:] in ids
 
 
+def test_the_reference_stays_on_the_screen():
+    pages = [page for _, some in pdf.parts_of_the_book() for page in some]
+    assert pages[0] == "book/index" and "notebooks/10_scoreboard" in pages
+    assert not any(page.startswith("book/api/") for page in pages)
+
+
 def test_a_page_that_is_not_there_is_named(site, capsys, tmp_path):
     out = tmp_path / "book.pdf"
     assert pdf.main(["book/nowhere", "--out", str(out)]) == 1

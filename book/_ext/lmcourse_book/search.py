@@ -27,6 +27,21 @@ var splitQuery = (query) => query
     while (known && !inBook(known)) known = known.slice(0, -1);
     return known || term;
   });
+
+// Many words of the index stand on one page, so a result names its word, not the page alone.
+{
+  const found = Search._performSearch;
+  const wordAt = (page, place) => {
+    const { docnames, indexentries } = Search._index;
+    const here = ([file, id]) => docnames[file] === page && `#${id}` === place;
+    return Object.keys(indexentries).find((word) => indexentries[word].some(here));
+  };
+  Search._performSearch = (...query) =>
+    found(...query).map(([page, title, place, said, ...rest]) => {
+      const word = said ? undefined : wordAt(page, place);
+      return [page, word ? `${title} > ${word}` : title, place, said, ...rest];
+    });
+}
 """
 
 

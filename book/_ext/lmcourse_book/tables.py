@@ -152,7 +152,9 @@ class Table(SphinxDirective):
 
 class WidgetTable(Table):
     def run(self) -> list[nodes.Node]:
-        return self.parse_text_to_nodes(widget_table(self.chapters()))
+        (table,) = self.parse_text_to_nodes(widget_table(self.chapters()))
+        table["classes"].append("lmcourse-widgets")
+        return [table]
 
 
 class ExerciseTable(Table):
