@@ -224,7 +224,8 @@ def ladder_html(ladder: list[Rung], address: dict[str, str], seed: str) -> str:
     first = ladder[0]
     start = f"Start with chapter {first.place}: {escape(first.texts['title'])}"
     return f"""<div class="course-landing">
-<nav class="course-stairs" aria-label="The ladder at a glance"><ol role="list">
+<nav class="course-stairs" aria-label="The ladder at a glance">
+<ol role="list" style="--steps:{len(ladder)}">
 {steps}
 </ol></nav>
 <p class="course-start"><a href="{address[first.file]}">{start}</a></p>
