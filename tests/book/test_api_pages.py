@@ -39,6 +39,7 @@ def test_from_a_chapter_to_the_entry_to_the_code(address, site, open_page):
     entry = page.locator("[id='lmcourse.language_models.perplexity']")
     entry.get_by_role("link", name="[source]").click()
     page.wait_for_url("**/_modules/lmcourse/language_models.html#perplexity")
+    page.wait_for_selector("html:not(.lmcourse-arriving)")
     code = page.locator("[id=perplexity]")
     assert "def perplexity(" in code.inner_text()
     assert code.locator("span.k").count() > 0  # highlighted

@@ -208,7 +208,10 @@ def test_search_says_that_nothing_is_found(site, open_page: OpenPage):
 def pages_in_order() -> list[str]:
     """The pages of the book as `_toc.yml` has them."""
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    files = [item["file"] for part in contents["parts"] for item in part["chapters"]]
+    items = [item for part in contents["parts"] for item in part["chapters"]]
+    files = [
+        below["file"] for item in items for below in (item, *item.get("sections", []))
+    ]
     return [f"{file}.html" for file in (contents["root"], *files)]
 
 
