@@ -26,6 +26,7 @@ PAGE = """<!doctype html>
   main {{ padding: 8px }}
   @media (prefers-color-scheme: dark) {{ body {{ background: #121212; color: #ced6dd }} }}
 </style>
+<script>document.cookie;</script>
 <script defer src="_static/lmcourse/host.js"></script></head>
 <body><main><h1>Widgets</h1>{}</main></body></html>
 """

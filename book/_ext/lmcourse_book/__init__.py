@@ -17,6 +17,7 @@ MODULES = (
     "paper",
     "search",
     "social",
+    "storage",
     "tables",
     "terms",
     "version",
