@@ -5,12 +5,15 @@ import subprocess
 import sys
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lmcourse import plots
 
+ROOT = Path(__file__).parents[1]
+STYLES = ROOT / "book/assets/colours.css", ROOT / "lmcourse/widgets/widgets.css"
 TEXTS = {"alt": 'A "line" <falls>.', "caption": "Loss & steps."}
 CHAIN = [[0, 0.75, 0.25], [0.5, 0.5, 0], [1, 0, 0]]
 
@@ -161,6 +164,23 @@ def test_contrast_is_enough_to_read(side):
             assert contrast(colour, colours["background"]) >= 4.5, name
     darkest = blend(colours["blue"], colours["background"], plots.SHADE)
     assert contrast(colours["ink"], darkest) >= 4.5
+
+
+PAGES_AND_WIDGETS = {
+    "ink": ("--pst-color-text-base", "--lc-text"),
+    "muted": ("--pst-color-text-muted", "--lc-muted"),
+    "grid": ("--pst-color-border", "--lc-line"),
+    "blue": ("--pst-color-primary", "--lc-accent"),
+}
+
+
+@pytest.mark.parametrize("name", PAGES_AND_WIDGETS)
+def test_pages_and_widgets_have_the_colours_of_the_figures(name):
+    for path, variable in zip(STYLES, PAGES_AND_WIDGETS[name], strict=True):
+        text = path.read_text(encoding="utf-8")
+        found = re.findall(rf"{variable}:.*?(#\w+)\)*;", text)
+        assert tuple(found[:2]) == plots.PALETTE[name], (path.name, found)
+        assert set(found[2:]) <= {plots.PALETTE[name][1]}, (path.name, found)
 
 
 def test_layers_follow_the_steps_from_the_first_token():

@@ -29,6 +29,7 @@ class CodeHash:
         self.folder = folder
         self.package = package
         self._modules: dict[str, dict[str, list[ast.stmt]]] = {}
+        self._read: dict[tuple[str, str], tuple[str, list[tuple[str, str]]]] = {}
 
     def __repr__(self) -> str:
         return f"CodeHash({self.package!r})"
@@ -56,13 +57,21 @@ class CodeHash:
         while waiting:
             where, what = waiting.pop()
             key = f"{where}.{what}"
-            if key in found:
-                continue
-            statements = self._definitions_of(where)[what]
-            found[key] = " ".join(canonical(statement) for statement in statements)
-            for statement in statements:
-                waiting.extend(self._names_in(statement, where))
+            if key not in found:
+                found[key], names = self._text_and_names(where, what)
+                waiting.extend(names)
         return found
+
+    def _text_and_names(
+        self, module: str, name: str
+    ) -> tuple[str, list[tuple[str, str]]]:
+        """The canonical text of one definition, and the definitions that it names."""
+        if (module, name) not in self._read:
+            statements = self._definitions_of(module)[name]
+            text = " ".join(canonical(statement) for statement in statements)
+            names = [pair for one in statements for pair in self._names_in(one, module)]
+            self._read[module, name] = text, names
+        return self._read[module, name]
 
     def _is_module(self, module: str) -> bool:
         return self._path(module) is not None

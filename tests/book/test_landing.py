@@ -121,7 +121,7 @@ def test_the_mark_can_be_told_at_16_pixels(site, open_page: OpenPage):
             return [...Array(16).keys()].map(y => [...column.slice(4 * y, 4 * y + 3)]);
         }"""
     )
-    white, yellow, blue = [255] * 3, [255, 209, 102], [11, 92, 173]
+    white, yellow, blue = [255] * 3, [255, 209, 102], [11, 108, 173]
     assert [y for y, colour in enumerate(rows) if colour == yellow] == [3, 4]
     assert [y for y, colour in enumerate(rows) if colour == white] == [7, 8, 11, 12]
     assert rows.count(blue) == N_CHAPTERS
