@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 from torch import nn
 from transformers import BertConfig, GPT2Config
 
@@ -211,9 +212,12 @@ def test_every_chapter_has_an_hour():
 # -------------------------------------------------------------------------------------- the rest
 
 
-def test_the_changes_describe_this_version():
+def test_the_changes_describe_this_version_and_its_day():
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert re.findall(r"^## (\S+)", text, re.M)[0] == lmcourse.__version__
+    headings = re.findall(r"^## (.*)", text, re.M)
+    newest = headings[headings[0] == "Unreleased"]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert newest == f"{lmcourse.__version__} ({cited['date-released']})"
 
 
 def test_pages_name_commands_and_files_that_exist():
