@@ -176,6 +176,7 @@ def test_continue_where_you_left_off(base, open_page: OpenPage):
     page.goto(f"{base}/{LANDING}")
     expect(link).to_have_text("Continue with chapter 5: Attention")
     assert page.locator(".course-here h3").inner_text() == "5 Attention"
+    expect(link).to_have_attribute("href", f"{base}/{CHAPTER}#where-it-fails")
     link.click()
     page.wait_for_url(f"**/{CHAPTER}#where-it-fails")
 
