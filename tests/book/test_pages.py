@@ -42,16 +42,23 @@ def test_page(page_path, address, width, scheme, site, open_page: OpenPage):
     )
     assert not without_text
     if address == "http":
-        assert findings(page) == []
+        assert findings(page, contrast=width == 1280 or is_short(page_path)) == []
     else:
         moved = shifts(page)
         assert sum(value for value, *_ in moved) < 0.02, moved
 
 
-def findings(page: Page) -> list[str]:
-    """What axe-core finds on a page, less the waivers."""
+def is_short(page_path: str) -> bool:
+    """A page that was written as such: neither a chapter nor made of the package's source."""
+    return page_path.startswith("book/") and not page_path.startswith("book/api/")
+
+
+def findings(page: Page, contrast: bool = True) -> list[str]:
+    """What axe-core finds on a page, less the waivers. To measure the contrast of every word takes
+    nine tenths of the time, and a page has the same colours at every width."""
     found = []
-    options = {"resultTypes": ["violations"], "preload": False}
+    rules = {"color-contrast": {"enabled": contrast}}
+    options = {"resultTypes": ["violations"], "preload": False, "rules": rules}
     for violation in Axe().run(page, options=options).response["violations"]:
         for node in violation["nodes"]:
             target = " ".join(map(str, node["target"]))
