@@ -28,4 +28,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
     for name in MODULES:
         import_module(f".{name}", __name__).setup(app)
     # Another env_version reads every page anew: for a change of what is done when a page is read.
-    return {"env_version": 1, "parallel_read_safe": True, "parallel_write_safe": True}
+    return {"env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}
