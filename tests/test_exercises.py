@@ -436,6 +436,13 @@ def texts_of(value):
 
 
 @pytest.mark.parametrize("item", **by_name(ALL))
+def test_no_text_holds_a_table(item):
+    """A card in the page draws lists, code and formulas, but no table."""
+    lines = "\n".join(texts_of(item.to_dict())).splitlines()
+    assert [line for line in lines if line.startswith("|")] == []
+
+
+@pytest.mark.parametrize("item", **by_name(ALL))
 def test_a_power_stands_in_code(item):
     said = [m.explanation for m in getattr(item, "misconceptions", ())]
     for text in texts_of(item.to_dict()) + said:

@@ -1470,12 +1470,10 @@ yourself, without training (after Elhage et al., 2021).
 
 The vector of a token has four slots, one behind the other. In the beginning only two are filled:
 
-| slot | size | in the beginning |
-| --- | --- | --- |
-| token | vocab_size | one-hot: which token |
-| place | context_length | one-hot: at which place, from 0 |
-| before | vocab_size | zeros |
-| after | vocab_size | zeros |
+- *token*, `vocab_size` numbers: one-hot, which token
+- *place*, `context_length` numbers: one-hot, at which place, from 0
+- *before*, `vocab_size` numbers: zeros
+- *after*, `vocab_size` numbers: zeros
 
 Two heads work, one after the other, each in a layer of its own, with a causal mask:
 

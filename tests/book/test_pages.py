@@ -55,7 +55,7 @@ def is_short(page_path: str) -> bool:
 
 def findings(page: Page, contrast: bool = True) -> list[str]:
     """What axe-core finds on a page, less the waivers. To measure the contrast of every word takes
-    nine tenths of the time, and a page has the same colours at every width."""
+    most of the time, and a page has the same colours at every width."""
     found = []
     rules = {"color-contrast": {"enabled": contrast}}
     options = {"resultTypes": ["violations"], "preload": False, "rules": rules}

@@ -19,7 +19,7 @@ def test_the_browser_knows_a_page_before_its_storage_is_asked_for(page_path, sit
 
 
 def test_a_page_on_disk_keeps_what_it_wrote(site, open_page: OpenPage):
-    """Without the question for cookies, one of thirty reloads finds the storage empty on a busy
+    """Without the question for cookies, one of sixty reloads finds the storage empty on a busy
     machine, and what is written then is lost."""
     page = open_page(f"{site.file_url}/book/changes.html")
     for i in range(20):

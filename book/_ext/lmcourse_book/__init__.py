@@ -27,5 +27,5 @@ MODULES = (
 def setup(app: Sphinx) -> dict[str, Any]:
     for name in MODULES:
         import_module(f".{name}", __name__).setup(app)
-    # Another env_version reads every page anew: for a change of what is done when a page is read.
+    # Another env_version makes every page anew: for a change of what is done to each of them.
     return {"env_version": 2, "parallel_read_safe": True, "parallel_write_safe": True}
